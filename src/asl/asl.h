@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * asl.h
+ *	  The language: what the rest of the extension may use of src/asl.
+ *
+ * Pure: definition text in, compiled machine out; jsonb in, jsonb out.  Knows
+ * nothing of tables, runs or processes.  Nothing here raises an ERROR for what
+ * a definition or its data can cause: problems of a definition come back as a
+ * list, failures at run time as an AslError.  (Out of memory, a too deep stack
+ * and a query cancel are raised as everywhere in the server.)
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ASL_H
+#define ASL_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+/* ---- definitions ---- */
+
+/* A problem of a definition: where (a JSON path, "/States/A/Next") and what. */
+typedef struct AslProblem
+{
+	char	   *path;
+	char	   *problem;
+} AslProblem;
+
+typedef enum AslStateType
+{
+	ASL_PASS, ASL_TASK, ASL_CHOICE, ASL_WAIT, ASL_SUCCEED, ASL_FAIL, ASL_PARALLEL, ASL_MAP
+} AslStateType;
+
+#define ASL_END (-1)			/* AslState.next of a state with End, and of Succeed and Fail */
+
+typedef struct AslMachine AslMachine;
+typedef struct AslScope AslScope;
+typedef struct AslState AslState;
+
+/* One "States" object: of the machine, of a Parallel's branch, of a Map's processor. */
+struct AslScope
+{
+	AslMachine *machine;
+	AslState   *owner;			/* the Parallel or Map state, NULL for the machine's own */
+	int			branch_no;		/* which of a Parallel's branches */
+	int			start_at;
+	int			nstates;
+	AslState   *states;
+};
+
+/* What engine and tests may see of a state; the rest is private (machine.h). */
+struct AslState
+{
+	AslScope   *scope;
+	char	   *name;
+	AslStateType type;
+	int			next;			/* index in scope->states, or ASL_END */
+	char	   *resource;		/* Task */
+	bool		has_timeout;	/* Task: TimeoutSeconds or its path is given */
+	bool		has_heartbeat;
+	int			nscopes;		/* Parallel: branches; Map: 1 */
+	AslScope  **scopes;
+	int			nretriers;
+	struct AslStateBody *body;	/* private to src/asl */
+};
+
+struct AslMachine
+{
+	AslScope	root;
+	double		timeout_seconds;	/* 0: none */
+	char	   *comment;
+	char	   *version;
+};
+
+/*
+ * Parse, validate and compile a definition (text of type json, so it is known to be well-formed; duplicate
+ * keys are still visible).  All of the machine is allocated in cxt.  On problems returns NULL and sets
+ * *problems to a list of AslProblem in the order of the text.
+ */
+extern AslMachine *asl_compile(const char *definition, int length, MemoryContext cxt, List **problems);
+
+/* A state by its name, anywhere in the machine (names are unique in a whole machine); NULL if there is none. */
+extern AslState *asl_find_state(const AslMachine *machine, const char *name);
+
+/* ---- run time ---- */
+
+/* A failure of a run's state: an Error Name and a human-readable cause. */
+typedef struct AslError
+{
+	char	   *name;
+	char	   *cause;			/* may be NULL */
+} AslError;
+
+/* What a state is evaluated in. */
+typedef struct AslEnv
+{
+	Jsonb	   *(*context) (void *arg); /* makes `$$`; called at most when a path asks for it */
+	void	   *context_arg;
+	Jsonb	   *variables;		/* an object, or NULL: none */
+	int64		data_limit;		/* bytes of a payload as compact text above which States.DataLimitExceeded; 0: none */
+} AslEnv;
+
+/* Where a state's data stood after each stage, for test_state(); a NULL trace costs nothing. */
+typedef struct AslTrace
+{
+	Jsonb	   *after_input_path;
+	Jsonb	   *after_parameters;
+	Jsonb	   *result;
+	Jsonb	   *after_result_selector;
+	Jsonb	   *after_result_path;
+} AslTrace;
+
+/*
+ * All of these return true, or false with *error filled.  Results are in the current memory context.
+ */
+
+/* InputPath, then Parameters (Arguments): what a Pass, Task, Parallel or Map works on. */
+extern bool asl_effective_input(const AslState *state, Jsonb *input, const AslEnv *env,
+								Jsonb **effective, AslTrace *trace, AslError *error);
+
+/*
+ * ResultSelector, Assign, ResultPath, OutputPath: a state's output from its raw input and its work's result.
+ * (For Pass the result is its Result field or the effective input: asl_pass_result.)
+ * *variables: the new variables, or env->variables itself where nothing was assigned.
+ */
+extern bool asl_output(const AslState *state, Jsonb *input, Jsonb *result, const AslEnv *env,
+					   Jsonb **output, Jsonb **variables, AslTrace *trace, AslError *error);
+
+extern Jsonb *asl_pass_result(const AslState *state, Jsonb *effective);
+
+/* Choice: the index of the next state (InputPath, rules in order, Default), output and Assign of the rule that matched. */
+extern bool asl_choose(const AslState *state, Jsonb *input, const AslEnv *env,
+					   int *next, Jsonb **output, Jsonb **variables, AslError *error);
+
+/* Wait: the time until which to wait, given the time at which the state was entered. */
+extern bool asl_wait_until(const AslState *state, Jsonb *input, TimestampTz entered, const AslEnv *env,
+						   TimestampTz *until, AslError *error);
+
+/* Fail: its Error and Cause (fields or paths or intrinsic functions). */
+extern bool asl_fail(const AslState *state, Jsonb *input, const AslEnv *env, AslError *failure, AslError *error);
+
+/* Task: TimeoutSeconds and HeartbeatSeconds, fixed or by path; 0 where not given. */
+extern bool asl_task_timeout(const AslState *state, Jsonb *input, const AslEnv *env,
+							 double *timeout_seconds, double *heartbeat_seconds, AslError *error);
+
+/* ---- Retry and Catch ---- */
+
+/*
+ * Does a retrier take this error?  counts[state->nretriers] are the retries so far of each, and is updated.
+ * Returns true with the delay before the next attempt, in seconds (jitter applied).
+ */
+extern bool asl_retry(const AslState *state, const AslError *error, int16 *counts, double *delay_seconds);
+
+/*
+ * Does a catcher take this error?  If so, *next is the state to go to and *output its input: error_output
+ * ({"Error":…,"Cause":…}) put into the raw input by the catcher's ResultPath (default: replaces it).
+ * *caught says whether one matched; false is returned only when evaluating the matched catcher itself failed.
+ */
+extern bool asl_catch(const AslState *state, Jsonb *input, const AslError *failure, const AslEnv *env,
+					  bool *caught, int *next, Jsonb **output, Jsonb **variables, AslError *error);
+
+/* ---- Map (and its kin) ---- */
+
+typedef struct AslMapPlan
+{
+	Jsonb	   *items;			/* an array: ItemsPath applied, batched where ItemBatcher says so */
+	int			nitems;
+	int			max_concurrency;	/* 0: no limit */
+	double		tolerated_count;	/* failures up to which the Map goes on; 0: none */
+	double		tolerated_percentage;
+} AslMapPlan;
+
+/* What a Map runs over, from its raw input. */
+extern bool asl_map_plan(const AslState *state, Jsonb *input, const AslEnv *env, AslMapPlan *plan, AslError *error);
+
+/* The input of one iteration (ItemSelector or Parameters applied); env's context holds Map.Item.Index and .Value. */
+extern bool asl_map_item_input(const AslState *state, Jsonb *input, Jsonb *item, const AslEnv *env,
+							   Jsonb **item_input, AslError *error);
+
+#endif							/* ASL_H */

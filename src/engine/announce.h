@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * announce.h
+ *	  What a transaction tells the rest of the world once it has committed.
+ *
+ * The engine only says that a branch is due at some time, or that a run has
+ * closed; it does not know who listens.  The runtime installs a receiver; in a
+ * server that does not preload the library there is none, and announcements go
+ * nowhere (run_pending() reads the tables).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_ANNOUNCE_H
+#define EF_ANNOUNCE_H
+
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+typedef struct EfBranchKey
+{
+	pg_uuid_t	run_id;
+	int32		branch_id;
+} EfBranchKey;
+
+typedef struct EfDueBranch
+{
+	EfBranchKey key;
+	TimestampTz due_at;
+} EfDueBranch;
+
+/* Called after commit became visible to others; must not raise an error. */
+typedef struct EfAnnouncementReceiver
+{
+	void		(*branches_due) (const EfDueBranch *branches, int nbranches);
+	void		(*runs_closed) (const pg_uuid_t *run_ids, int nruns);
+	bool		(*workers_run) (void);	/* do background workers serve this database? */
+
+	/*
+	 * Sleep until some run of this database may have closed, or timeout_ms passed.  prepare is called
+	 * before the caller's check of the tables, wait after it, so that no close between is missed.
+	 */
+	void		(*prepare_to_wait_for_close) (const pg_uuid_t *run_id);
+	void		(*wait_for_close) (const pg_uuid_t *run_id, long timeout_ms);
+	void		(*end_wait_for_close) (void);
+} EfAnnouncementReceiver;
+
+extern PGDLLIMPORT const EfAnnouncementReceiver *ef_announcement_receiver;
+
+extern void ef_announce_init(void); /* from _PG_init: registers the transaction callbacks */
+extern void ef_announce_due(const EfBranchKey *key, TimestampTz due_at);
+extern void ef_announce_closed(const pg_uuid_t *run_id);
+
+#endif							/* EF_ANNOUNCE_H */

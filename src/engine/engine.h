@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.h
+ *	  Runs and their transactions: what src/runtime and the module start may
+ *	  use of src/engine.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_ENGINE_H
+#define EF_ENGINE_H
+
+#include "engine/announce.h"
+
+typedef enum EfAdvanceResult
+{
+	EF_ADVANCE_MORE,			/* a commit is due; then call again, the branch goes on */
+	EF_ADVANCE_WAITING,			/* stored; announced at commit when it has a due time */
+	EF_ADVANCE_CLOSED,			/* the branch has ended */
+	EF_ADVANCE_NOT_DUE,			/* no such branch any more, or not due yet */
+	EF_ADVANCE_BUSY				/* another process is advancing it */
+} EfAdvanceResult;
+
+/*
+ * Advance a branch inside the current transaction (an active snapshot is set).  Between EF_ADVANCE_MORE and
+ * the next call the branch stays claimed by this process (a session-level advisory lock) and loaded.  On
+ * ERROR the caller aborts the transaction and calls ef_release_branch().
+ */
+extern EfAdvanceResult ef_advance_branch(const EfBranchKey *key);
+extern void ef_release_branch(void);
+
+/* The engine's clock: clock_timestamp() plus the time skipped by a test. */
+extern TimestampTz ef_now(void);
+
+/* How long to wait before repeating a transaction that failed for the n-th time (1, 2, …) in a row through
+ * no fault of the workflow (serialization failure, deadlock, internal error), in milliseconds. */
+extern long ef_repeat_delay_ms(int failures);
+
+/*
+ * Branches by due time, oldest first, at most max of them, from the table by its index (a query; needs a
+ * transaction).  Returns how many.
+ */
+extern int	ef_read_due_branches(EfDueBranch *branches, int max);
+
+/* Is the extension installed in this database?  (A catalog look-up; needs a transaction.) */
+extern bool ef_extension_exists(void);
+
+/* Forget what a role's activity left in the session of a worker (temporary tables, prepared statements, …). */
+extern void ef_reset_session(void);
+
+extern void ef_engine_init(void);	/* from _PG_init: settings and callbacks of the engine */
+
+#endif							/* EF_ENGINE_H */
