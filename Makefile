@@ -1,0 +1,90 @@
+# expense_flow: durable workflows in PostgreSQL
+#
+#   make, make install, make installcheck    as for every PGXS extension
+#   make check    everything from nothing: packages (as root), build, private server, all tests
+#   make demo     the same set-up, then a guided tour on the private server
+#   make bench    the same set-up, then the benchmarks
+#
+# PG_CONFIG names the PostgreSQL to build for.  Files are found by wildcards:
+# nothing needs to be listed here.
+
+PG_CONFIG ?= pg_config
+
+SELF_CONTAINED = check demo bench
+
+ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
+
+# These do all their set-up themselves, so they must not need a pg_config yet.
+.PHONY: $(MAKECMDGOALS)
+.NOTPARALLEL:
+export PG_CONFIG MAKE
+
+check:
+	+@test/check
+demo:
+	+@test/with_server demo test/demo
+bench:
+	+@test/with_server bench test/bench/run
+
+ifneq (,$(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)))
+$(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
+	+@$(MAKE) --no-print-directory $@
+endif
+
+else
+
+EXTENSION = expense_flow
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+
+MODULE_big = $(EXTENSION)
+PGFILEDESC = "expense_flow - durable workflows"
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+
+SQL_PARTS = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
+DATA = $(sort $(wildcard sql/upgrade/$(EXTENSION)--*.sql))
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+
+PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+
+REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION)
+ISOLATION = $(basename $(notdir $(sort $(wildcard test/specs/iso_*.spec))))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
+ifneq (,$(wildcard test/t/*.pl))
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+endif
+
+EXTRA_CLEAN = $(OBJS:.o=.d) $(EXTENSION)--*.sql results output_iso regression.diffs regression.out \
+	log tmp_check tmp_check_iso tmp_install tmp_server
+
+# pg_regress looks for NAME.sql in sql/ before it looks in test/sql/.
+CLASHES = $(filter $(REGRESS),$(basename $(notdir $(SQL_PARTS))))
+ifneq (,$(CLASHES))
+$(error sql/ and test/sql/ both have $(CLASHES): pg_regress would run the wrong one)
+endif
+
+# No bitcode for the JIT compiler: it needs clang, and nothing here gains by it.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq (,$(wildcard $(PGXS)))
+$(error no PGXS found through "$(PG_CONFIG) --pgxs": install the server's development package or set PG_CONFIG)
+endif
+include $(PGXS)
+
+-include $(OBJS:.o=.d)
+
+$(OBJS): Makefile
+
+$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(EXTENSION).control Makefile
+	cat $(SQL_PARTS) > $@
+
+# A private server that was left running must not lose its files under its feet.
+clean: stop-private-servers
+.PHONY: stop-private-servers
+stop-private-servers:
+	@if [ -d tmp_server ]; then test/private_server stop --all; fi
+
+endif

@@ -1,0 +1,2 @@
+\echo Use "CREATE EXTENSION expense_flow" to load this file. \quit
+
