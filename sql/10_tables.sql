@@ -10,33 +10,39 @@
 
 CREATE TABLE workflow
 (
-	name				text PRIMARY KEY CHECK (name OPERATOR(pg_catalog.<>) ''),
+	name				text COLLATE "C" PRIMARY KEY CHECK (name OPERATOR(pg_catalog.<>) ''),
 	owner				regrole NOT NULL,
-	current_version		integer NOT NULL,
+	current_version_id	integer NOT NULL,
 	run_as_owner		boolean NOT NULL DEFAULT false,
+	built_in			boolean NOT NULL DEFAULT false,
 	retention			interval,
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
-COMMENT ON TABLE workflow IS 'Workflow names: who owns each, the version that new runs get, whose rights runs have, and how long closed runs are kept (NULL: the setting expense_flow.retention).';
+COMMENT ON TABLE workflow IS 'Workflow names: who owns each, the version that new runs get, whose rights runs have, and how long closed runs are kept (NULL: the setting expense_flow.retention). Built-in ones belong to the extension''s script, so a dump leaves them out.';
 
+/*
+ * The identifiers of built-in versions are negative, given by the extension's
+ * script and never given to another definition: users' runs of them are dumped
+ * and restored while the definitions come with the extension.
+ */
 CREATE TABLE workflow_version
 (
 	version_id			integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	workflow			text NOT NULL REFERENCES workflow (name) ON UPDATE CASCADE ON DELETE CASCADE,
-	version				integer NOT NULL,
+	workflow			text COLLATE "C" NOT NULL,
+	version				integer NOT NULL CHECK (version OPERATOR(pg_catalog.>) 0),
 	definition			json NOT NULL,
 	created_at			timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	UNIQUE (workflow, version)
 );
-COMMENT ON TABLE workflow_version IS 'Definitions in Amazon States Language, as they were registered. Immutable: a run keeps the version that it started with.';
+COMMENT ON TABLE workflow_version IS 'Definitions in Amazon States Language, as they were registered. Immutable, and kept when the workflow is dropped: a run keeps the version that it started with, and its history stays readable.';
 
 CREATE TABLE workflow_grant
 (
-	workflow			text NOT NULL REFERENCES workflow (name) ON UPDATE CASCADE ON DELETE CASCADE,
+	workflow			text COLLATE "C" NOT NULL REFERENCES workflow (name) ON DELETE CASCADE,
 	grantee				regrole NOT NULL,
 	PRIMARY KEY (workflow, grantee)
 );
-COMMENT ON TABLE workflow_grant IS 'Roles that may start a workflow whose runs have its owner''s rights.';
+COMMENT ON TABLE workflow_grant IS 'Roles that may start a workflow whose runs have its owner''s rights; 0 stands for PUBLIC.';
 
 CREATE TABLE run
 (
@@ -45,11 +51,13 @@ CREATE TABLE run
 	owner				regrole NOT NULL,
 	started_at			timestamptz NOT NULL,
 	deadline			timestamptz,
+	starter				regrole,
 	workflow_id			text,
 	input				jsonb NOT NULL
 );
 CREATE INDEX run_workflow_id ON run (workflow_id) WHERE workflow_id IS NOT NULL;
-COMMENT ON TABLE run IS 'One row a run, written at its start and never changed. workflow_id is NULL where the caller gave none (it is then the text of run_id); owner is the role whose rights the activities have.';
+CREATE INDEX run_started_at ON run USING brin (started_at) WITH (pages_per_range = 32);
+COMMENT ON TABLE run IS 'One row a run, written at its start and never changed. workflow_id is NULL where the caller gave none (it is then the text of run_id); owner is the role whose rights the activities have; starter is the role that started the run, NULL where that is the owner.';
 
 CREATE TABLE branch
 (
@@ -91,13 +99,13 @@ COMMENT ON TABLE transition IS 'What happened to a branch, one row for each adva
 CREATE TABLE closed_run
 (
 	run_id				uuid PRIMARY KEY,
-	status				"char" NOT NULL,
+	status				"char" NOT NULL CHECK (status OPERATOR(pg_catalog.=) ANY (ARRAY['S', 'F', 'T', 'C', 'X']::"char"[])),
 	closed_at			timestamptz NOT NULL,
 	step				integer NOT NULL,
 	error				text,
 	cause				text
 );
-COMMENT ON TABLE closed_run IS 'One row for each run that has ended: its status, and the step of branch 0 whose data is the output (SUCCEEDED), or error and cause.';
+COMMENT ON TABLE closed_run IS 'One row for each run that has ended: its status (S succeeded, F failed, T timed out, C canceled, X terminated), and the step of branch 0 whose data is the output (SUCCEEDED), or error and cause.';
 
 CREATE TABLE history_event_type
 (
@@ -109,13 +117,13 @@ COMMENT ON TABLE history_event_type IS 'The letters of transition.events: the hi
 
 CREATE TABLE resource_alias
 (
-	pattern				text PRIMARY KEY,
+	pattern				text COLLATE "C" PRIMARY KEY,
 	resource			text NOT NULL
 );
 COMMENT ON TABLE resource_alias IS 'Resource patterns of Task states (`*` matches any text) and what each stands for; the most specific pattern wins.';
 
-SELECT pg_catalog.pg_extension_config_dump('workflow', '');
-SELECT pg_catalog.pg_extension_config_dump('workflow_version', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow', 'WHERE NOT built_in');
+SELECT pg_catalog.pg_extension_config_dump('workflow_version', 'WHERE version_id > 0');
 SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('workflow_version', 'version_id')::pg_catalog.regclass, '');
 SELECT pg_catalog.pg_extension_config_dump('workflow_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
