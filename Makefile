@@ -22,9 +22,9 @@ export PG_CONFIG MAKE
 check:
 	+@test/check
 demo:
-	+@test/with_server demo test/demo
+	+@test/with_server demo -- test/demo
 bench:
-	+@test/with_server bench test/bench/run
+	+@test/with_server bench -c fsync=on -c max_wal_size=4GB -c shared_buffers=512MB -- test/bench/run
 
 ifneq (,$(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
@@ -56,7 +56,7 @@ TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 endif
 
-EXTRA_CLEAN = $(OBJS:.o=.d) $(EXTENSION)--*.sql results output_iso regression.diffs regression.out \
+EXTRA_CLEAN = src/.built_for $(OBJS:.o=.d) $(EXTENSION)--*.sql results output_iso regression.diffs regression.out \
 	log tmp_check tmp_check_iso tmp_install tmp_server
 
 # pg_regress looks for NAME.sql in sql/ before it looks in test/sql/.
@@ -76,14 +76,22 @@ include $(PGXS)
 
 -include $(OBJS:.o=.d)
 
-$(OBJS): Makefile
+$(OBJS): Makefile src/.built_for
+
+# Objects are made anew when the server's version changes.
+src/.built_for: FORCE
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+FORCE:
+
+print-%:
+	@echo $($*)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(EXTENSION).control Makefile
 	cat $(SQL_PARTS) > $@
 
 # A private server that was left running must not lose its files under its feet.
 clean: stop-private-servers
-.PHONY: stop-private-servers
+.PHONY: FORCE stop-private-servers
 stop-private-servers:
 	@if [ -d tmp_server ]; then test/private_server stop --all; fi
 

@@ -1,0 +1,77 @@
+# Sourced by test/check and test/with_server: what both do first.
+#
+#   set_up ARGS...	packages; a place where the user that servers run as can work; build and install
+#
+# Sets top (the checkout, or its copy).  Where that user cannot read the checkout (root's home, say), the
+# calling script is run once more in a copy of the tree, with the same arguments.
+
+unset CDPATH
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+export LC_ALL=C TZ=UTC
+unset PGDATABASE PGUSER PGHOST PGPORT PGDATA PGSERVICE PGOPTIONS PGHOSTADDR PGPASSFILE PGSSLMODE
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+umask 022
+
+say()
+{
+	echo "== $*"
+}
+
+run_as_server_user()
+{
+	if [ "$(id -u)" = 0 ]; then
+		runuser -u "$("$top/test/private_server" user)" -- "$@"
+	else
+		"$@"
+	fi
+}
+
+# Can the user that servers run as read all of the tree?
+readable_tree()
+{
+	[ "$(id -u)" = 0 ] || return 0
+	(cd / && run_as_server_user test -x "$top" -a -r "$top") || return 1
+	[ -z "$(cd / && run_as_server_user find "$top" \( -path "$top/.git" -o -path "$top/tmp_*" \) -prune -o \
+		! -readable -print -quit 2>&1)" ]
+}
+
+run_in_copy()
+{
+	local copy status=0 name
+
+	name=$(basename "$0")
+	copy=$(mktemp -d /tmp/expense_flow.XXXXXX)
+	# shellcheck disable=SC2064
+	trap "leave_copy '$copy'" EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	(cd "$top" && tar -c --exclude='./tmp_*' --exclude='*.o' --exclude='*.so' .) | tar -x -C "$copy" --no-same-owner
+	chmod -R u+rwX,go+rX "$copy"
+	"$copy/test/$name" "$@" || status=$?
+	exit $status
+}
+
+# What the tests wrote (answers, logs) goes back to the checkout.
+leave_copy()
+{
+	"$1/test/private_server" clean >/dev/null 2>&1 || true
+	if [ -d "$1/tmp_check" ]; then
+		rm -rf "$top/tmp_check"
+		(cd "$1" && tar -c --exclude=pgdata tmp_check) | tar -x -C "$top"
+	fi
+	rm -rf "$1"
+}
+
+lock_tree()
+{
+	exec 9<"$top/Makefile"
+	flock -n 9 || { say "waiting for another run in this checkout"; flock 9; }
+}
+
+set_up()
+{
+	"$top/test/packages" || return 1
+	if ! readable_tree; then run_in_copy "$@"; fi
+	lock_tree
+	MAKE_ARGS=${MAKE_ARGS-COPT=-Werror} "$top/test/private_server" install 9<&-
+}
