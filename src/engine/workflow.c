@@ -1,0 +1,409 @@
+/*-------------------------------------------------------------------------
+ *
+ * workflow.c
+ *	  Compiled workflows, cached in each process, and which one a start means.
+ *
+ * A version of a workflow never changes, so its compiled machine never becomes
+ * wrong and the cache needs no invalidation, with one exception: when the
+ * extension is dropped and created again, the same numbers mean other versions.
+ * The table is then another one, and the relation cache tells so.
+ *
+ * What may change (the current version, the owner, whose rights runs have, who
+ * may start it) is not cached; a start reads it by primary key.
+ *
+ * Lifetime.  Each compiled workflow lives in a memory context of its own.  It is
+ * freed only to make room for another one, when the cache is larger than
+ * expense_flow.workflow_cache_size; then the one unused for longest goes first.
+ * One that was handed out in the current top-level transaction, or is pinned,
+ * stays.  A workflow that became stale leaves the hash table at once, so that
+ * nobody finds it again, and its memory follows by the same rule.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/ilist.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "engine/rights.h"
+#include "engine/workflow.h"
+#include "errcodes.h"
+
+/* A workflow in the cache, in its own memory context. */
+typedef struct CachedWorkflow
+{
+	EfWorkflow	workflow;		/* what callers see; must be first */
+	MemoryContext context;
+	Size		size;			/* memory of the context */
+	int			pins;
+	uint64		used_in;		/* the transaction in which it was last handed out */
+	dlist_node	node;			/* in WorkflowCache.by_use */
+} CachedWorkflow;
+
+/* An entry of the hash table; only the workflow itself has a fixed place. */
+typedef struct WorkflowEntry
+{
+	int32		version_id;		/* hash key */
+	CachedWorkflow *cached;
+} WorkflowEntry;
+
+typedef struct WorkflowCache
+{
+	MemoryContext context;		/* parent of all contexts of workflows */
+	HTAB	   *by_version;
+	dlist_head	by_use;			/* head: used last; includes stale ones */
+	Size		size;
+	uint64		transaction;	/* counts this process's top-level transactions */
+	Oid			relid;			/* workflow_version, as of the first load */
+	bool		stale;			/* it may be another table now */
+} WorkflowCache;
+
+static WorkflowCache cache;
+static int	workflow_cache_size = 16 * 1024;	/* kilobytes */
+
+static SPIPlanPtr version_plan;
+static SPIPlanPtr name_plan;
+static SPIPlanPtr name_version_plan;
+static SPIPlanPtr grantees_plan;
+
+/* ---- room ---- */
+
+static void
+free_workflow(CachedWorkflow *cached)
+{
+	dlist_delete(&cached->node);
+	cache.size -= cached->size;
+	MemoryContextDelete(cached->context);
+}
+
+/* Free what nobody needs, oldest first, until the cache has its size again. */
+static void
+make_room(void)
+{
+	dlist_node *node;
+	dlist_node *prev;
+
+	if (dlist_is_empty(&cache.by_use))
+		return;
+	for (node = dlist_tail_node(&cache.by_use);; node = prev)
+	{
+		CachedWorkflow *cached = dlist_container(CachedWorkflow, node, node);
+		bool		first = !dlist_has_prev(&cache.by_use, node);
+		WorkflowEntry *entry;
+
+		if (cache.size <= (Size) workflow_cache_size * 1024)
+			break;
+		prev = first ? NULL : dlist_prev_node(&cache.by_use, node);
+		if (cached->pins == 0 && cached->used_in != cache.transaction)
+		{
+			entry = hash_search(cache.by_version, &cached->workflow.version_id, HASH_FIND, NULL);
+			if (entry != NULL && entry->cached == cached)
+				hash_search(cache.by_version, &cached->workflow.version_id, HASH_REMOVE, NULL);
+			free_workflow(cached);
+		}
+		if (first)
+			break;
+	}
+}
+
+/* The versions may be those of another installation now: find none of them again. */
+static void
+forget_all(void)
+{
+	HASH_SEQ_STATUS seq;
+	WorkflowEntry *entry;
+
+	hash_seq_init(&seq, cache.by_version);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+		hash_search(cache.by_version, &entry->version_id, HASH_REMOVE, NULL);
+	cache.relid = InvalidOid;
+	cache.stale = false;
+}
+
+/* ---- loading ---- */
+
+static SPIPlanPtr
+prepare(SPIPlanPtr *plan, const char *query, int nargs, Oid *argtypes)
+{
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	new_plan = SPI_prepare(query, nargs, argtypes);
+
+		if (new_plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		SPI_keepplan(new_plan);
+		*plan = new_plan;
+	}
+	return *plan;
+}
+
+/* Compile a definition of the registry; it was valid when it was registered. */
+static AslMachine *
+compile(const char *name, int32 version, text *definition, MemoryContext context)
+{
+	List	   *problems = NIL;
+	AslMachine *machine = asl_compile(VARDATA_ANY(definition), VARSIZE_ANY_EXHDR(definition), context, &problems);
+
+	if (machine == NULL)
+	{
+		AslProblem *first = problems != NIL ? linitial(problems) : NULL;
+
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_INVALID_DEFINITION),
+				 errmsg("definition of workflow \"%s\", version %d, is not valid", name, version),
+				 first != NULL ? errdetail("%s: %s", first->path, first->problem) : 0));
+	}
+	return machine;
+}
+
+/* Read and compile a version; its context is a child of the current one until it joins the cache. */
+static CachedWorkflow *
+read_workflow(int32 version_id)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context = NULL;
+	CachedWorkflow *cached = NULL;
+	Datum		arg = Int32GetDatum(version_id);
+	EfCaller	caller;
+
+	ef_become_owner(&caller);
+	SPI_connect();
+	prepare(&version_plan,
+			"SELECT workflow, version, definition FROM expense_flow.workflow_version"
+			" WHERE version_id OPERATOR(pg_catalog.=) $1",
+			1, (Oid[]) {INT4OID});
+	if (SPI_execute_plan(version_plan, &arg, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read workflow version %d", version_id);
+	if (SPI_processed == 1)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		definition = SPI_getbinval(row, desc, 3, &isnull);
+
+		context = AllocSetContextCreate(outer, "compiled workflow", ALLOCSET_SMALL_SIZES);
+		cached = MemoryContextAllocZero(context, sizeof(CachedWorkflow));
+		cached->context = context;
+		cached->workflow.version_id = version_id;
+		cached->workflow.version = DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull));
+		cached->workflow.name = MemoryContextStrdup(context, SPI_getvalue(row, desc, 1));
+		cached->workflow.machine = compile(cached->workflow.name, cached->workflow.version,
+										   DatumGetTextPP(definition), context);
+	}
+	SPI_finish();
+	ef_become_caller(&caller);
+	return cached;
+}
+
+static CachedWorkflow *
+load_workflow(int32 version_id)
+{
+	CachedWorkflow *cached;
+	WorkflowEntry *entry;
+	bool		found;
+
+	if (!OidIsValid(cache.relid))
+		cache.relid = get_relname_relid("workflow_version", get_namespace_oid("expense_flow", false));
+	cached = read_workflow(version_id);
+	if (cached == NULL)
+		return NULL;
+
+	make_room();
+	entry = hash_search(cache.by_version, &version_id, HASH_ENTER, &found);
+	Assert(!found);
+	entry->cached = cached;
+	MemoryContextSetParent(cached->context, cache.context);
+	MemoryContextSetIdentifier(cached->context, cached->workflow.name);
+	cached->size = MemoryContextMemAllocated(cached->context, true);
+	cache.size += cached->size;
+	dlist_push_head(&cache.by_use, &cached->node);
+	return cached;
+}
+
+const EfWorkflow *
+ef_workflow_by_version(int32 version_id)
+{
+	WorkflowEntry *entry;
+	CachedWorkflow *cached;
+
+	if (cache.stale)
+		forget_all();
+	entry = hash_search(cache.by_version, &version_id, HASH_FIND, NULL);
+	if (entry != NULL)
+	{
+		cached = entry->cached;
+		dlist_move_head(&cache.by_use, &cached->node);
+	}
+	else
+	{
+		cached = load_workflow(version_id);
+		if (cached == NULL)
+			return NULL;
+	}
+	cached->used_in = cache.transaction;
+	return &cached->workflow;
+}
+
+void
+ef_workflow_pin(const EfWorkflow *workflow)
+{
+	((CachedWorkflow *) workflow)->pins++;
+}
+
+void
+ef_workflow_unpin(const EfWorkflow *workflow)
+{
+	Assert(((const CachedWorkflow *) workflow)->pins > 0);
+	((CachedWorkflow *) workflow)->pins--;
+}
+
+/* ---- what a start means ---- */
+
+/* What the registry says now about a workflow that is to be started. */
+typedef struct Registered
+{
+	int32		version_id;
+	Oid			owner;
+	bool		run_as_owner;
+} Registered;
+
+static bool
+read_registered(const char *name, int32 version, Registered *registered)
+{
+	Datum		args[2] = {CStringGetTextDatum(name), Int32GetDatum(version)};
+	SPIPlanPtr	plan;
+	bool		isnull;
+
+	if (version == 0)
+		plan = prepare(&name_plan,
+					   "SELECT w.current_version_id, w.owner, w.run_as_owner FROM expense_flow.workflow w"
+					   " WHERE w.name OPERATOR(pg_catalog.=) $1",
+					   1, (Oid[]) {TEXTOID});
+	else
+		plan = prepare(&name_version_plan,
+					   "SELECT v.version_id, w.owner, w.run_as_owner"
+					   " FROM expense_flow.workflow w JOIN expense_flow.workflow_version v"
+					   " ON v.workflow OPERATOR(pg_catalog.=) w.name"
+					   " WHERE w.name OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
+					   2, (Oid[]) {TEXTOID, INT4OID});
+	if (SPI_execute_plan(plan, args, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read workflow \"%s\"", name);
+	if (SPI_processed == 0)
+		return false;
+	registered->version_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	registered->owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	registered->run_as_owner = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
+	return true;
+}
+
+/* Was the right to start this workflow granted to the role, to one whose privileges it has, or to PUBLIC? */
+static bool
+start_is_granted(const char *name, Oid starter)
+{
+	Datum		arg = CStringGetTextDatum(name);
+	bool		isnull;
+	uint64		i;
+
+	prepare(&grantees_plan,
+			"SELECT g.grantee FROM expense_flow.workflow_grant g WHERE g.workflow OPERATOR(pg_catalog.=) $1",
+			1, (Oid[]) {TEXTOID});
+	if (SPI_execute_plan(grantees_plan, &arg, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the grants of workflow \"%s\"", name);
+	for (i = 0; i < SPI_processed; i++)
+	{
+		Oid			grantee = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+
+		if (grantee == ACL_ID_PUBLIC || has_privs_of_role(starter, grantee))
+			return true;
+	}
+	return false;
+}
+
+const EfWorkflow *
+ef_workflow_to_start(const char *name, int32 version, Oid starter, Oid *run_owner)
+{
+	Registered	registered;
+	EfCaller	caller;
+	bool		found;
+	bool		allowed = true;
+
+	ef_become_owner(&caller);
+	SPI_connect();
+	found = read_registered(name, version, &registered);
+	if (found && registered.run_as_owner && !has_privs_of_role(starter, registered.owner))
+		allowed = start_is_granted(name, starter);
+	if (!found && version != 0 && read_registered(name, 0, &registered))
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
+				 errmsg("workflow \"%s\" has no version %d", name, version)));
+	SPI_finish();
+	ef_become_caller(&caller);
+
+	if (!found)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
+				 errmsg("workflow \"%s\" does not exist", name)));
+	if (!allowed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to start workflow \"%s\"", name),
+				 errdetail("Its runs have the rights of its owner."),
+				 errhint("The owner can allow it with expense_flow.grant_start().")));
+	*run_owner = registered.run_as_owner ? registered.owner : starter;
+	return ef_workflow_by_version(registered.version_id);
+}
+
+/* ---- module start ---- */
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == cache.relid)
+		cache.stale = true;
+}
+
+static void
+transaction_ends(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			cache.transaction++;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+ef_workflow_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int32), .entrysize = sizeof(WorkflowEntry)};
+
+	DefineCustomIntVariable("expense_flow.workflow_cache_size",
+							"Memory that each process may use for compiled workflows.",
+							"Those in use stay even if they are larger.",
+							&workflow_cache_size, 16 * 1024, 0, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	cache.context = AllocSetContextCreate(TopMemoryContext, "workflow cache", ALLOCSET_SMALL_SIZES);
+	ctl.hcxt = cache.context;
+	cache.by_version = hash_create("workflow versions", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	dlist_init(&cache.by_use);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(transaction_ends, NULL);
+}
