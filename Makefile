@@ -51,13 +51,14 @@ REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION)
 ISOLATION = $(basename $(notdir $(sort $(wildcard test/specs/iso_*.spec))))
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
-ifneq (,$(wildcard test/t/*.pl))
+# TAP tests start servers, which root must not.
+ifneq (0,$(shell id -u))
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 endif
 
 EXTRA_CLEAN = src/.built_for $(OBJS:.o=.d) $(EXTENSION)--*.sql results output_iso regression.diffs regression.out \
-	log tmp_check tmp_check_iso tmp_install tmp_server
+	log tmp_check tmp_check_iso
 
 # pg_regress looks for NAME.sql in sql/ before it looks in test/sql/.
 CLASHES = $(filter $(REGRESS),$(basename $(notdir $(SQL_PARTS))))
@@ -90,9 +91,9 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(EXTENSION).control Makefile
 	cat $(SQL_PARTS) > $@
 
 # A private server that was left running must not lose its files under its feet.
-clean: stop-private-servers
-.PHONY: FORCE stop-private-servers
-stop-private-servers:
-	@if [ -d tmp_server ]; then test/private_server stop --all; fi
+clean: clean-private-servers
+.PHONY: FORCE clean-private-servers
+clean-private-servers:
+	@test/private_server clean
 
 endif
