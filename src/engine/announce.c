@@ -1,0 +1,178 @@
+/*-------------------------------------------------------------------------
+ *
+ * announce.c
+ *	  What a transaction tells the rest of the world once it has committed.
+ *
+ * Announcements are collected in arrays of the top transaction's memory, each
+ * with the nesting level of the subtransaction that made it: when that aborts
+ * they are dropped, when it commits they become its parent's.  Those of one
+ * subtransaction are always at the end of the array, since an outer level
+ * cannot add anything while an inner one is open.
+ *
+ * They are delivered at XACT_EVENT_COMMIT: what the transaction did is visible
+ * to others, its locks are still held.  Nothing is allocated there.
+ *
+ * A transaction that announces something cannot be prepared: it would be
+ * committed by another process, perhaps after a restart, and nobody would
+ * hear of the work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "engine/announce.h"
+
+#define INITIAL_CAPACITY 16
+
+/* Items of a fixed size, and the nesting level of each. */
+typedef struct Announcements
+{
+	char	   *items;
+	int		   *levels;
+	int			count;
+	int			capacity;
+} Announcements;
+
+const EfAnnouncementReceiver *ef_announcement_receiver = NULL;
+
+static Announcements due_branches;
+static Announcements closed_runs;
+
+static void
+add(Announcements *list, const void *item, Size size)
+{
+	if (list->items == NULL)
+	{
+		list->items = MemoryContextAlloc(TopTransactionContext, INITIAL_CAPACITY * size);
+		list->levels = MemoryContextAlloc(TopTransactionContext, INITIAL_CAPACITY * sizeof(int));
+		list->capacity = INITIAL_CAPACITY;
+	}
+	else if (list->count == list->capacity)
+	{
+		list->items = repalloc_huge(list->items, (Size) list->capacity * 2 * size);
+		list->levels = repalloc_huge(list->levels, (Size) list->capacity * 2 * sizeof(int));
+		list->capacity *= 2;
+	}
+	memcpy(list->items + (Size) list->count * size, item, size);
+	list->levels[list->count] = GetCurrentTransactionNestLevel();
+	list->count++;
+}
+
+void
+ef_announce_due(const EfBranchKey *key, TimestampTz due_at)
+{
+	EfDueBranch due;
+
+	if (ef_announcement_receiver == NULL)
+		return;
+	memset(&due, 0, sizeof(due));
+	due.key = *key;
+	due.due_at = due_at;
+	add(&due_branches, &due, sizeof(due));
+}
+
+void
+ef_announce_closed(const pg_uuid_t *run_id)
+{
+	if (ef_announcement_receiver != NULL)
+		add(&closed_runs, run_id, sizeof(*run_id));
+}
+
+/* ---- the ends of transactions ---- */
+
+/* The memory goes with the transaction. */
+static void
+forget(Announcements *list)
+{
+	memset(list, 0, sizeof(*list));
+}
+
+static void
+deliver(void)
+{
+	const EfAnnouncementReceiver *receiver = ef_announcement_receiver;
+
+	if (receiver == NULL)
+		return;
+	if (due_branches.count > 0)
+		receiver->branches_due((const EfDueBranch *) due_branches.items, due_branches.count);
+	if (closed_runs.count > 0)
+		receiver->runs_closed((const pg_uuid_t *) closed_runs.items, closed_runs.count);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (due_branches.count == 0 && closed_runs.count == 0)
+	{
+		/* There may be arrays all the same, emptied by an aborted subtransaction. */
+		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		{
+			forget(&due_branches);
+			forget(&closed_runs);
+		}
+		return;
+	}
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot PREPARE a transaction that has started or advanced a workflow")));
+			break;
+		case XACT_EVENT_COMMIT:
+			deliver();
+			forget(&due_branches);
+			forget(&closed_runs);
+			break;
+		case XACT_EVENT_ABORT:
+			forget(&due_branches);
+			forget(&closed_runs);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+drop_level(Announcements *list, int level)
+{
+	while (list->count > 0 && list->levels[list->count - 1] >= level)
+		list->count--;
+}
+
+static void
+give_to_parent(Announcements *list, int level)
+{
+	int			i;
+
+	for (i = list->count - 1; i >= 0 && list->levels[i] >= level; i--)
+		list->levels[i] = level - 1;
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		drop_level(&due_branches, level);
+		drop_level(&closed_runs, level);
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		give_to_parent(&due_branches, level);
+		give_to_parent(&closed_runs, level);
+	}
+}
+
+void
+ef_announce_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+}
