@@ -2,6 +2,7 @@
 #
 #   make, make install, make installcheck    as for every PGXS extension
 #   make check    everything from nothing: packages (as root), build, private server, all tests
+#   make check-debug    make check with assertions and the compiler's undefined behaviour sanitizer
 #   make demo     the same set-up, then a guided tour on the private server
 #   make bench    the same set-up, then the benchmarks
 #
@@ -10,7 +11,8 @@
 
 PG_CONFIG ?= pg_config
 
-SELF_CONTAINED = check demo bench
+DEBUG_COPT = -DUSE_ASSERT_CHECKING=1 -fsanitize=undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined
+SELF_CONTAINED = check check-debug demo bench
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 
@@ -21,6 +23,8 @@ export PG_CONFIG MAKE
 
 check:
 	+@test/check
+check-debug:
+	+@COPT='$(DEBUG_COPT)' test/check
 demo:
 	+@test/with_server demo -- test/demo
 bench:
@@ -79,9 +83,10 @@ include $(PGXS)
 
 $(OBJS): Makefile src/.built_for
 
-# Objects are made anew when the server's version changes.
+# Objects are made anew when the server's version changes, or flags that make other code (not -W).
+BUILT_FOR = $(VERSION) $(filter-out -W%,$(COPT))
 src/.built_for: FORCE
-	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+	@echo '$(BUILT_FOR)' | cmp -s - $@ || echo '$(BUILT_FOR)' > $@
 FORCE:
 
 print-%:

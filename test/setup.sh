@@ -73,5 +73,5 @@ set_up()
 	"$top/test/packages" || return 1
 	if ! readable_tree; then run_in_copy "$@"; fi
 	lock_tree
-	MAKE_ARGS=${MAKE_ARGS-COPT=-Werror} "$top/test/private_server" install 9<&-
+	COPT=${COPT--Werror} "$top/test/private_server" install 9<&-
 }
