@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * history.h
+ *	  The letters that the tables of runs are written in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_HISTORY_H
+#define EF_HISTORY_H
+
+#include "asl/asl.h"
+
+/* branch.status */
+#define EF_BRANCH_READY			'R' /* steps on, or was just made ready */
+#define EF_BRANCH_WAITING		'W' /* in a Wait state, until due_at */
+#define EF_BRANCH_RETRYING		'B' /* backing off: the next attempt comes at due_at */
+#define EF_BRANCH_JOINING		'J' /* until the branches that it started have ended */
+#define EF_BRANCH_QUEUED		'Q' /* of a Map with MaxConcurrency: has not begun */
+#define EF_BRANCH_DONE			'D' /* ended; its parent reads its output when all have */
+
+/* closed_run.status */
+#define EF_RUN_SUCCEEDED		'S'
+#define EF_RUN_FAILED			'F'
+#define EF_RUN_TIMED_OUT		'T'
+#define EF_RUN_CANCELED			'C'
+#define EF_RUN_TERMINATED		'X'
+
+/*
+ * transition.events: one letter for each history event; table history_event_type has their names.
+ */
+#define EF_EVENT_FAIL_ENTERED	'F'
+#define EF_EVENT_SCHEDULED		'a'
+#define EF_EVENT_STARTED		'b'
+#define EF_EVENT_SUCCEEDED		'd'
+#define EF_EVENT_FAILED			'e'
+#define EF_EVENT_TIMED_OUT		'g'
+#define EF_EVENT_LAMBDA_SCHEDULED	'A'
+#define EF_EVENT_LAMBDA_STARTED		'B'
+#define EF_EVENT_LAMBDA_SUCCEEDED	'D'
+#define EF_EVENT_LAMBDA_FAILED		'E'
+#define EF_EVENT_LAMBDA_TIMED_OUT	'G'
+#define EF_EVENT_PARALLEL_STARTED	'H'
+#define EF_EVENT_PARALLEL_SUCCEEDED 'I'
+#define EF_EVENT_PARALLEL_FAILED	'J'
+#define EF_EVENT_MAP_STARTED		'K'
+#define EF_EVENT_MAP_SUCCEEDED		'N'
+#define EF_EVENT_MAP_FAILED			'O'
+#define EF_EVENT_ITERATION_STARTED		'Q'
+#define EF_EVENT_ITERATION_SUCCEEDED	'R'
+#define EF_EVENT_ITERATION_FAILED		'U'
+#define EF_EVENT_ITERATION_ABORTED		'V'
+
+/* The letters for entering and leaving a state of a type; leaving Fail is no event. */
+extern char ef_entered_event(AslStateType type);
+extern char ef_exited_event(AslStateType type);
+
+#endif							/* EF_HISTORY_H */
