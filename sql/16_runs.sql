@@ -1,0 +1,161 @@
+/*
+ * Reading runs.
+ *
+ * Everybody may select from these views and sees the runs whose owner's (or
+ * starter's) privileges he has; src/engine/rights.c says the same in C.  They
+ * are security barriers: no condition of a query sees a row before the check.
+ *
+ * They are made to be asked for one run (run_id), for the runs of some time
+ * (started_at), or for the open ones (status = 'RUNNING'), each by index.
+ */
+
+CREATE VIEW runs WITH (security_barrier) AS
+	SELECT r.run_id,
+		coalesce(r.workflow_id, r.run_id::pg_catalog.text) AS workflow_id,
+		v.workflow,
+		v.version,
+		r.status,
+		r.input,
+		CASE WHEN r.output_step IS NOT NULL THEN
+			coalesce((SELECT t.output
+					FROM expense_flow.transition t
+					WHERE t.run_id OPERATOR(pg_catalog.=) r.run_id
+						AND t.step OPERATOR(pg_catalog.<=) r.output_step
+						AND t.branch_id OPERATOR(pg_catalog.=) 0
+						AND t.output IS NOT NULL
+					ORDER BY t.step DESC
+					LIMIT 1),
+				r.input)
+		END AS output,
+		r.error,
+		r.cause,
+		r.started_at,
+		r.closed_at,
+		r.owner,
+		coalesce(r.starter, r.owner) AS starter,
+		r.state,
+		r.due_at,
+		r.retry_count,
+		r.deadline
+	FROM (
+			SELECT o.*, 'RUNNING' AS status, NULL::integer AS output_step,
+				NULL::text AS error, NULL::text AS cause, NULL::timestamptz AS closed_at,
+				b.state, b.due_at, b.retry_count
+			FROM expense_flow.run o
+				JOIN expense_flow.branch b ON b.run_id OPERATOR(pg_catalog.=) o.run_id
+			WHERE b.branch_id OPERATOR(pg_catalog.=) 0
+			UNION ALL
+			SELECT o.*, n.status, CASE WHEN n.has_output THEN c.step END,
+				c.error, c.cause, c.closed_at,
+				NULL, NULL, NULL
+			FROM expense_flow.run o
+				JOIN expense_flow.closed_run c ON c.run_id OPERATOR(pg_catalog.=) o.run_id
+				JOIN (VALUES ('S'::"char", 'SUCCEEDED', true),
+						('F', 'FAILED', false),
+						('T', 'TIMED_OUT', false),
+						('C', 'CANCELED', false),
+						('X', 'TERMINATED', false)) n (code, status, has_output)
+					ON n.code OPERATOR(pg_catalog.=) c.status
+		) r
+		LEFT JOIN expense_flow.workflow_version v ON v.version_id OPERATOR(pg_catalog.=) r.version_id
+	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
+GRANT SELECT ON runs TO PUBLIC;
+COMMENT ON VIEW runs IS 'The runs that the current role may see. status is RUNNING, SUCCEEDED, FAILED, TIMED_OUT, CANCELED or TERMINATED; output is there when it succeeded, error and cause when it did not. While it runs: state is where its main line stands, due_at when it goes on (NULL: when a message or another branch wakes it), retry_count how often the current state was retried. deadline is when it times out.';
+
+CREATE VIEW branches WITH (security_barrier) AS
+	SELECT b.run_id,
+		b.branch_id,
+		b.parent_id,
+		b.state,
+		b.entered_at,
+		b.due_at,
+		b.retry_count,
+		CASE WHEN b.retry_count OPERATOR(pg_catalog.>) 0 THEN
+			(SELECT t.details
+				FROM expense_flow.transition t
+				WHERE t.run_id OPERATOR(pg_catalog.=) b.run_id
+					AND t.branch_id OPERATOR(pg_catalog.=) b.branch_id
+					AND t.step OPERATOR(pg_catalog.<=) b.step
+					AND t.details OPERATOR(pg_catalog.?) 'error'
+				ORDER BY t.step DESC
+				LIMIT 1)
+		END AS last_failure
+	FROM expense_flow.branch b
+		JOIN expense_flow.run r ON r.run_id OPERATOR(pg_catalog.=) b.run_id
+	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
+GRANT SELECT ON branches TO PUBLIC;
+COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. last_failure is why the current state is being retried.';
+
+/*
+ * data is what a branch had after a transition: its output, or where that did
+ * not change the data, the last output before; prior is what it had before.  At
+ * a branch's first transition that is the run's input, or what the fork gave it
+ * (details.input).
+ */
+CREATE VIEW history WITH (security_barrier) AS
+	SELECT r.run_id,
+		pg_catalog.row_number() OVER (PARTITION BY r.run_id ORDER BY e.part, e.step, e.branch_id, e.position) AS event_id,
+		e.type,
+		e.state,
+		e.at,
+		e.details,
+		e.branch_id
+	FROM expense_flow.run r
+		CROSS JOIN LATERAL (
+			SELECT 0 AS part, 0 AS step, 0 AS branch_id, 0::bigint AS position,
+				'ExecutionStarted' AS type, NULL::text AS state, r.started_at AS at,
+				pg_catalog.jsonb_build_object('input', r.input) AS details
+			UNION ALL
+			SELECT 1, t.step, t.branch_id, l.position,
+				h.name, t.state, CASE WHEN h.at_begin THEN t.began_at ELSE t.at END,
+				CASE h.carries
+					WHEN 'input' THEN pg_catalog.jsonb_build_object('input', t.prior)
+					WHEN 'output' THEN pg_catalog.jsonb_build_object('output', coalesce(t.data, t.prior))
+					WHEN 'failure' THEN t.details OPERATOR(pg_catalog.-) 'input'
+				END
+			FROM (
+				SELECT d.step, d.branch_id, d.events, d.state, d.began_at, d.at, d.details, d.data,
+					coalesce(pg_catalog.lag(d.data) OVER (PARTITION BY d.branch_id ORDER BY d.step),
+						pg_catalog.first_value(d.details OPERATOR(pg_catalog.->) 'input') OVER (PARTITION BY d.branch_id ORDER BY d.step),
+						CASE WHEN d.branch_id OPERATOR(pg_catalog.=) 0 THEN r.input END) AS prior
+				FROM (
+					SELECT g.step, g.branch_id, g.events, g.state, g.began_at, g.at, g.details,
+						pg_catalog.first_value(g.output) OVER (PARTITION BY g.branch_id, g.changes ORDER BY g.step) AS data
+					FROM (
+						SELECT u.*, pg_catalog.count(u.output) OVER (PARTITION BY u.branch_id ORDER BY u.step) AS changes
+						FROM expense_flow.transition u
+						WHERE u.run_id OPERATOR(pg_catalog.=) r.run_id
+					) g
+				) d
+			) t
+				CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.string_to_array(t.events, NULL)) WITH ORDINALITY l (code, position)
+				JOIN expense_flow.history_event_type h ON h.code OPERATOR(pg_catalog.=) l.code::"char"
+			UNION ALL
+			SELECT 2, c.step, 0, 0,
+				n.type, NULL, c.closed_at,
+				CASE WHEN n.has_output THEN
+					pg_catalog.jsonb_build_object('output',
+						coalesce((SELECT o.output
+								FROM expense_flow.transition o
+								WHERE o.run_id OPERATOR(pg_catalog.=) r.run_id
+									AND o.step OPERATOR(pg_catalog.<=) c.step
+									AND o.branch_id OPERATOR(pg_catalog.=) 0
+									AND o.output IS NOT NULL
+								ORDER BY o.step DESC
+								LIMIT 1),
+							r.input))
+				ELSE
+					pg_catalog.jsonb_build_object('error', c.error, 'cause', c.cause)
+				END
+			FROM expense_flow.closed_run c
+				JOIN (VALUES ('S'::"char", 'ExecutionSucceeded', true),
+						('F', 'ExecutionFailed', false),
+						('T', 'ExecutionTimedOut', false),
+						('C', 'ExecutionAborted', false),
+						('X', 'ExecutionAborted', false)) n (code, type, has_output)
+					ON n.code OPERATOR(pg_catalog.=) c.status
+			WHERE c.run_id OPERATOR(pg_catalog.=) r.run_id
+		) e
+	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
+GRANT SELECT ON history TO PUBLIC;
+COMMENT ON VIEW history IS 'What happened in the runs that the current role may see, with the event names of AWS Step Functions, numbered from 1 in each run in causal order. details: {"input"} of a state or run that was entered, {"output"} of one that was left, {"error", "cause", …} of a failure. Ask for one run: WHERE run_id = … ORDER BY event_id.';

@@ -1,0 +1,52 @@
+/*
+ * One run.
+ */
+
+CREATE FUNCTION describe_run(run_id uuid)
+	RETURNS jsonb
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_run jsonb;
+BEGIN
+	SELECT jsonb_build_object(
+			'run_id', r.run_id,
+			'workflow_id', r.workflow_id,
+			'workflow', r.workflow,
+			'version', r.version,
+			'status', r.status,
+			'input', r.input,
+			'output', r.output,
+			'error', r.error,
+			'cause', r.cause,
+			'started_at', r.started_at,
+			'closed_at', r.closed_at,
+			'deadline', r.deadline,
+			'owner', r.owner,
+			'starter', r.starter,
+			'state', r.state,
+			'due_at', r.due_at,
+			'retry_count', r.retry_count,
+			'branches', (SELECT coalesce(jsonb_agg(to_jsonb(b) - 'run_id' ORDER BY b.branch_id), '[]')
+				FROM expense_flow.branches b
+				WHERE b.run_id = describe_run.run_id))
+		INTO v_run
+		FROM expense_flow.runs r
+		WHERE r.run_id = describe_run.run_id;
+	IF NOT FOUND THEN
+		IF run_id IS NULL THEN
+			RAISE EXCEPTION 'run_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+		END IF;
+		RAISE EXCEPTION 'run "%" does not exist', run_id USING ERRCODE = 'EF002';
+	END IF;
+	RETURN v_run;
+END
+$$;
+COMMENT ON FUNCTION describe_run(uuid) IS 'All about a run that the current role may see, as the columns of the view runs, and while it is open, its branches. Error EF002: there is no such run (or it is another role''s).';
+
+CREATE FUNCTION get_result(run_id uuid, timeout interval DEFAULT NULL)
+	RETURNS jsonb
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'ef_get_result';
+COMMENT ON FUNCTION get_result(uuid, interval) IS 'Wait until a run has ended and return its output. timeout: how long to wait at most (0: look only; NULL: for ever). Errors: EF002 there is no such run (or it is another role''s); EF005 it failed, timed out, was canceled or terminated (the message tells which, and the error''s name; the detail is the cause); EF009 it has not ended within the timeout.';
