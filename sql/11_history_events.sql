@@ -1,39 +1,46 @@
 /*
- * The letters of transition.events; src/engine/history.h has the same.
+ * The events of a run's history, by the letters of transition.events;
+ * src/engine/history.h has the same letters.
+ *
+ * "carries" says what an event's details are: the data that the state was
+ * entered with, or left with, or a failure.  A failure's error and cause (and
+ * attempt, retry_at where it is retried) are in the transition's details; no
+ * transition has two failures.
  */
-INSERT INTO history_event_type (code, name, at_begin) VALUES
-	('P', 'PassStateEntered', true),
-	('p', 'PassStateExited', false),
-	('T', 'TaskStateEntered', true),
-	('t', 'TaskStateExited', false),
-	('C', 'ChoiceStateEntered', true),
-	('c', 'ChoiceStateExited', false),
-	('W', 'WaitStateEntered', true),
-	('w', 'WaitStateExited', false),
-	('S', 'SucceedStateEntered', true),
-	('s', 'SucceedStateExited', false),
-	('F', 'FailStateEntered', true),
-	('L', 'ParallelStateEntered', true),
-	('l', 'ParallelStateExited', false),
-	('M', 'MapStateEntered', true),
-	('m', 'MapStateExited', false),
-	('a', 'TaskScheduled', true),
-	('b', 'TaskStarted', true),
-	('d', 'TaskSucceeded', false),
-	('e', 'TaskFailed', false),
-	('g', 'TaskTimedOut', false),
-	('A', 'LambdaFunctionScheduled', true),
-	('B', 'LambdaFunctionStarted', true),
-	('D', 'LambdaFunctionSucceeded', false),
-	('E', 'LambdaFunctionFailed', false),
-	('G', 'LambdaFunctionTimedOut', false),
-	('H', 'ParallelStateStarted', true),
-	('I', 'ParallelStateSucceeded', false),
-	('J', 'ParallelStateFailed', false),
-	('K', 'MapStateStarted', true),
-	('N', 'MapStateSucceeded', false),
-	('O', 'MapStateFailed', false),
-	('Q', 'MapIterationStarted', true),
-	('R', 'MapIterationSucceeded', false),
-	('U', 'MapIterationFailed', false),
-	('V', 'MapIterationAborted', false);
+
+INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
+	('P', 'PassStateEntered', true, 'input'),
+	('p', 'PassStateExited', false, 'output'),
+	('C', 'ChoiceStateEntered', true, 'input'),
+	('c', 'ChoiceStateExited', false, 'output'),
+	('T', 'TaskStateEntered', true, 'input'),
+	('t', 'TaskStateExited', false, 'output'),
+	('W', 'WaitStateEntered', true, 'input'),
+	('w', 'WaitStateExited', false, 'output'),
+	('S', 'SucceedStateEntered', true, 'input'),
+	('s', 'SucceedStateExited', false, 'output'),
+	('F', 'FailStateEntered', true, 'input'),
+	('L', 'ParallelStateEntered', true, 'input'),
+	('l', 'ParallelStateExited', false, 'output'),
+	('M', 'MapStateEntered', true, 'input'),
+	('m', 'MapStateExited', false, 'output'),
+	('a', 'TaskScheduled', true, NULL),
+	('b', 'TaskStarted', true, NULL),
+	('d', 'TaskSucceeded', false, NULL),
+	('e', 'TaskFailed', false, 'failure'),
+	('g', 'TaskTimedOut', false, 'failure'),
+	('A', 'LambdaFunctionScheduled', true, NULL),
+	('B', 'LambdaFunctionStarted', true, NULL),
+	('D', 'LambdaFunctionSucceeded', false, NULL),
+	('E', 'LambdaFunctionFailed', false, 'failure'),
+	('G', 'LambdaFunctionTimedOut', false, 'failure'),
+	('H', 'ParallelStateStarted', true, NULL),
+	('I', 'ParallelStateSucceeded', false, NULL),
+	('J', 'ParallelStateFailed', false, 'failure'),
+	('K', 'MapStateStarted', true, NULL),
+	('N', 'MapStateSucceeded', false, NULL),
+	('O', 'MapStateFailed', false, 'failure'),
+	('Q', 'MapIterationStarted', true, NULL),
+	('R', 'MapIterationSucceeded', false, NULL),
+	('U', 'MapIterationFailed', false, 'failure'),
+	('V', 'MapIterationAborted', false, NULL);

@@ -67,6 +67,14 @@ CREATE VIEW branches WITH (security_barrier) AS
 		b.branch_id,
 		b.parent_id,
 		b.state,
+		CASE b.status
+			WHEN 'R' THEN 'READY'
+			WHEN 'W' THEN 'WAITING'
+			WHEN 'B' THEN 'RETRYING'
+			WHEN 'J' THEN 'JOINING'
+			WHEN 'Q' THEN 'QUEUED'
+			WHEN 'D' THEN 'DONE'
+		END AS status,
 		b.entered_at,
 		b.due_at,
 		b.retry_count,
@@ -84,7 +92,7 @@ CREATE VIEW branches WITH (security_barrier) AS
 		JOIN expense_flow.run r ON r.run_id OPERATOR(pg_catalog.=) b.run_id
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON branches TO PUBLIC;
-COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. last_failure is why the current state is being retried.';
+COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. status is READY (it goes on as soon as a worker is free), WAITING (in a Wait state, until due_at), RETRYING (the next attempt comes at due_at), JOINING (until the branches that it started have ended), QUEUED (an item of a Map that waits for its turn) or DONE (until the others have ended too). last_failure is why the current state is being retried.';
 
 /*
  * data is what a branch had after a transition: its output, or where that did
