@@ -9,8 +9,11 @@
 #ifndef EF_COMPAT_H
 #define EF_COMPAT_H
 
+#include "catalog/pg_database.h"
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
+#include "utils/acl.h"
+#include "utils/wait_event.h"
 
 /* ---- common/jsonapi.h ---- */
 
@@ -33,5 +36,46 @@ ef_json_lexer(const char *text, int length)
 	return makeJsonLexContextCstringLen(unconstify(char *, text), length, GetDatabaseEncoding(), true);
 #endif
 }
+
+/* ---- the runtime ---- */
+
+/* 16: one object_ownercheck() instead of a function for each catalog. */
+static inline bool
+ef_database_ownercheck(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
+#endif
+}
+
+/* 17: extensions name what they wait for.  *cache is the caller's, 0 at first. */
+static inline uint32
+ef_wait_event(uint32 *cache, const char *name)
+{
+	if (*cache == 0)
+	{
+#if PG_VERSION_NUM >= 170000
+		*cache = WaitEventExtensionNew(name);
+#else
+		(void) name;
+		*cache = PG_WAIT_EXTENSION;
+#endif
+	}
+	return *cache;
+}
+
+/* 17: a limit on the length of transactions, which is not for background processes. */
+#if PG_VERSION_NUM >= 170000
+#define EF_HAVE_TRANSACTION_TIMEOUT 1
+#endif
+
+/* 15.4: a DROP DATABASE that was interrupted leaves the database with this connection limit. */
+#ifdef DATCONNLIMIT_INVALID_DB
+#define EF_DATABASE_IS_INVALID(datconnlimit) ((datconnlimit) == DATCONNLIMIT_INVALID_DB)
+#else
+#define EF_DATABASE_IS_INVALID(datconnlimit) ((datconnlimit) == -2)
+#endif
 
 #endif							/* EF_COMPAT_H */
