@@ -1,0 +1,158 @@
+/*-------------------------------------------------------------------------
+ *
+ * wakeup.c
+ *	  What a committed transaction does for others: the receiver of the
+ *	  engine's and the feed's announcements.
+ *
+ * Runs at XACT_EVENT_COMMIT, where an error would be a PANIC.  So nothing here
+ * allocates, reads catalogs or can fail; what finds no place is forgotten, and
+ * read from the table later.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "engine/engine.h"
+#include "events/events.h"
+#include "runtime/process.h"
+#include "runtime/runtime.h"
+
+static void branches_due(const EfDueBranch *branches, int nbranches);
+static void runs_closed(const pg_uuid_t *run_ids, int nruns);
+static void prepare_to_wait_for_close(const pg_uuid_t *run_id);
+static void wait_for_close(const pg_uuid_t *run_id, long timeout_ms);
+static void end_wait_for_close(void);
+
+static const EfAnnouncementReceiver announcement_receiver = {
+	.branches_due = branches_due,
+	.runs_closed = runs_closed,
+	.workers_run = ef_runtime_serves_database,
+	.prepare_to_wait_for_close = prepare_to_wait_for_close,
+	.wait_for_close = wait_for_close,
+	.end_wait_for_close = end_wait_for_close
+};
+
+static const EfChangesReceiver changes_receiver = {
+	.changes_committed = ef_runtime_changes_committed,
+	.announcer_runs = ef_runtime_serves_database
+};
+
+void
+ef_wakeup_init(void)
+{
+	ef_announcement_receiver = &announcement_receiver;
+	ef_changes_receiver = &changes_receiver;
+}
+
+static void
+branches_due(const EfDueBranch *branches, int nbranches)
+{
+	EfDatabaseSlot *db = ef_database_lock(MyDatabaseId);
+	EfWakeList	wake = {0};
+	TimestampTz now;
+	int			i;
+
+	/* Nobody serves the database yet: who comes will read the table. */
+	if (db == NULL)
+		return;
+
+	now = ef_now();
+	for (i = 0; i < nbranches; i++)
+	{
+		EfEntry		entry;
+
+		entry.key = branches[i].key;
+		entry.tries = 0;
+		entry.due_at = branches[i].due_at;
+		ef_queue_announce(db, &entry, now, &wake);
+	}
+	LWLockRelease(db->lock);
+
+	ef_wake_all(&wake);
+}
+
+void
+ef_runtime_changes_committed(void)
+{
+	EfDatabaseSlot *db = ef_database_lock(MyDatabaseId);
+	EfWakeList	wake = {0};
+
+	if (db == NULL)
+		return;
+	if (!db->changes_pending)
+	{
+		db->changes_pending = true;
+		ef_wake_dispatcher(db, &wake);
+	}
+	LWLockRelease(db->lock);
+
+	ef_wake_all(&wake);
+}
+
+/*
+ * Asked often, so without locks; a stale answer does no harm.  Where the
+ * dispatcher is only about to start (the extension was created a moment ago),
+ * it will find in the tables whatever is announced meanwhile.
+ */
+bool
+ef_runtime_serves_database(void)
+{
+	int			i;
+
+	if (ef_shared == NULL)
+		return false;
+
+	for (i = 0; i < ef_shared->ndatabases; i++)
+	{
+		volatile EfDatabaseSlot *db = &ef_shared->databases[i];
+
+		if (db->database == MyDatabaseId)
+			return db->dispatcher_pid != 0 || !ef_shared->start_fails;
+	}
+	return ef_shared->launcher_pid != 0 && !ef_shared->start_fails;
+}
+
+/*
+ * Sessions that wait for runs share a small number of condition variables.
+ */
+static ConditionVariable *
+close_bucket(const pg_uuid_t *run_id)
+{
+	uint32		hash = hash_bytes((const unsigned char *) run_id, sizeof(pg_uuid_t));
+
+	return &ef_shared->closed[hash % EF_CLOSE_BUCKETS].cv;
+}
+
+static void
+runs_closed(const pg_uuid_t *run_ids, int nruns)
+{
+	int			i;
+
+	for (i = 0; i < nruns; i++)
+		ConditionVariableBroadcast(close_bucket(&run_ids[i]));
+}
+
+static void
+prepare_to_wait_for_close(const pg_uuid_t *run_id)
+{
+	ConditionVariablePrepareToSleep(close_bucket(run_id));
+}
+
+static void
+wait_for_close(const pg_uuid_t *run_id, long timeout_ms)
+{
+	static uint32 wait_event = 0;
+
+	(void) ConditionVariableTimedSleep(close_bucket(run_id), timeout_ms,
+									   ef_wait_event(&wait_event, "ExpenseFlowRunClose"));
+}
+
+static void
+end_wait_for_close(void)
+{
+	ConditionVariableCancelSleep();
+}

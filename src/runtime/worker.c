@@ -1,0 +1,343 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  A worker: takes branches from its database's ready queue and advances them.
+ *
+ * It goes on with a branch, transaction after transaction, until the branch
+ * waits or ends.  A transaction that fails is repeated later, after a delay that
+ * grows with the failures in a row.  If the process dies the branch goes back
+ * into the queue; if it cannot even do that (kill -9), the server restarts and
+ * the tables tell.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "engine/engine.h"
+#include "runtime/process.h"
+
+/* A branch that never waits lets others go first after this long, if others are ready. */
+#define TIME_SLICE_MS 200
+
+/* A branch that somebody else advances is looked at again after 1, 2, 4, ... up to this many ms. */
+#define MAX_BUSY_DELAY_MS 5000
+
+typedef struct Attachment
+{
+	EfDatabaseSlot *db;
+	EfWorkerSlot *worker;
+	uint32		generation;
+} Attachment;
+
+static bool attach(const EfProcessStart *start, Attachment *attachment);
+static void detach(int code, Datum arg);
+static void leave_idle_stack(EfDatabaseSlot *db, EfWorkerSlot *worker);
+static bool take_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
+static void finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed, long delay_ms);
+static void advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
+static EfAdvanceResult advance_once(const EfBranchKey *key);
+
+void
+ef_worker_main(Datum main_arg)
+{
+	static Attachment attachment;	/* outlives this function: detach uses it */
+	const EfProcessStart *start = ef_process_begin();
+	uint32		wait_event = 0;
+
+	if (!attach(start, &attachment))
+		proc_exit(0);
+	/* Registered before the connection is made, so it runs after the last transaction was aborted. */
+	before_shmem_exit(detach, PointerGetDatum(&attachment));
+
+	ef_process_connect(start->database);
+
+	for (;;)
+	{
+		ef_process_interrupts();
+		if (attachment.worker->leave)
+			proc_exit(0);
+
+		if (!ef_worker_step(attachment.db, attachment.worker))
+		{
+			/* Statistics are sent at most once a second; what is left is sent when that has passed. */
+			long		timeout = pgstat_report_stat(false);
+
+			ef_process_sleep(timeout > 0 ? timeout : -1,
+							 ef_wait_event(&wait_event, "ExpenseFlowWorkerIdle"));
+		}
+	}
+}
+
+/*
+ * Advance the next ready branch as far as it goes; false if there is none.
+ * (The dispatcher does so too when it has no workers.)
+ */
+bool
+ef_worker_step(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	if (!take_entry(db, worker))
+		return false;
+	advance_entry(db, worker);
+	return true;
+}
+
+static bool
+attach(const EfProcessStart *start, Attachment *attachment)
+{
+	EfDatabaseSlot *db = &ef_shared->databases[start->slot];
+	EfWorkerSlot *worker = &db->workers[start->place];
+	bool		attached = false;
+
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	if (db->database == start->database && !db->leaving &&
+		worker->generation == start->generation && worker->state == EF_WORKER_STARTING)
+	{
+		worker->state = EF_WORKER_AWAKE;
+		worker->pid = MyProcPid;
+		worker->latch = MyLatch;
+		worker->leave = false;
+		worker->since = GetCurrentTimestamp();
+		db->nworkers++;
+		attached = true;
+	}
+	LWLockRelease(db->lock);
+
+	attachment->db = db;
+	attachment->worker = worker;
+	attachment->generation = start->generation;
+	return attached;
+}
+
+static void
+detach(int code, Datum arg)
+{
+	Attachment *attachment = (Attachment *) DatumGetPointer(arg);
+	EfDatabaseSlot *db = attachment->db;
+	EfWorkerSlot *worker = attachment->worker;
+	EfWakeList	wake = {0};
+	bool		last = false;
+
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	if (worker->generation == attachment->generation && worker->pid == MyProcPid)
+	{
+		db->nworkers--;
+		if (worker->state == EF_WORKER_IDLE)
+			leave_idle_stack(db, worker);
+		if (worker->state == EF_WORKER_BUSY)
+			ef_worker_give_back(db, worker, &wake);
+		else if (worker->state == EF_WORKER_AWAKE && db->nready > 0 && db->nidle > 0)
+		{
+			/* it may have been woken for a branch that it did not come to take */
+			EfWorkerSlot *other = &db->workers[db->idle[--db->nidle]];
+
+			other->state = EF_WORKER_AWAKE;
+			wake.workers[wake.nworkers++] = other->latch;
+		}
+		worker->state = EF_WORKER_NONE;
+		worker->generation++;
+		worker->pid = 0;
+		ef_wake_dispatcher(db, &wake);
+		last = db->leaving && db->nworkers == 0 && db->dispatcher_pid == 0;
+	}
+	LWLockRelease(db->lock);
+
+	ef_wake_all(&wake);
+	if (last)
+		(void) ef_database_try_free(db);
+}
+
+/*
+ * The process dies in the middle of a branch: somebody else is to go on with it.
+ * As it may be the branch that killed the process, that counts as a failure.
+ * The caller holds the slot's lock.
+ */
+void
+ef_worker_give_back(EfDatabaseSlot *db, EfWorkerSlot *worker, EfWakeList *wake)
+{
+	TimestampTz now = ef_now();
+	EfEntry    *entry = &worker->entry;
+
+	entry->due_at = TimestampTzPlusMilliseconds(now, ef_repeat_delay_ms(++entry->tries));
+	ef_queue_put_back(db, entry, now, wake);
+}
+
+static void
+leave_idle_stack(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	int			i;
+
+	for (i = 0; i < db->nidle; i++)
+	{
+		if (&db->workers[db->idle[i]] == worker)
+		{
+			memmove(&db->idle[i], &db->idle[i + 1], (db->nidle - i - 1) * sizeof(int));
+			db->nidle--;
+			break;
+		}
+	}
+	worker->state = EF_WORKER_AWAKE;
+}
+
+static bool
+take_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	int			place = worker - db->workers;
+	EfWakeList	wake = {0};
+	bool		taken;
+
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	taken = ef_queue_take(db, &worker->entry, &wake);
+	if (taken)
+	{
+		/* its latch may have been set for another reason */
+		if (worker->state == EF_WORKER_IDLE)
+			leave_idle_stack(db, worker);
+		worker->state = EF_WORKER_BUSY;
+	}
+	else if (worker->state == EF_WORKER_AWAKE && place != EF_DISPATCHER_PLACE)
+	{
+		worker->state = EF_WORKER_IDLE;
+		db->idle[db->nidle++] = place;
+	}
+	worker->since = GetCurrentTimestamp();
+	LWLockRelease(db->lock);
+
+	ef_wake_all(&wake);
+	return taken;
+}
+
+/*
+ * Done with a branch: forget it, or (delay_ms >= 0) put it back for later.
+ */
+static void
+finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed, long delay_ms)
+{
+	EfWakeList	wake = {0};
+
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	worker->state = EF_WORKER_AWAKE;
+	db->advances += advances;
+	if (failed)
+		db->failures++;
+	if (delay_ms >= 0)
+	{
+		TimestampTz now = ef_now();
+
+		worker->entry.due_at = TimestampTzPlusMilliseconds(now, delay_ms);
+		ef_queue_put_back(db, &worker->entry, now, &wake);
+	}
+	LWLockRelease(db->lock);
+
+	ef_wake_all(&wake);
+}
+
+static void
+describe_entry(void *arg)
+{
+	EfEntry    *entry = (EfEntry *) arg;
+	char	   *run_id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&entry->key.run_id)));
+
+	errcontext("run %s, branch %d", run_id, entry->key.branch_id);
+}
+
+static void
+report_entry(const EfEntry *entry)
+{
+	char		activity[100];
+	char	   *run_id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&entry->key.run_id)));
+
+	snprintf(activity, sizeof(activity), "run %s, branch %d", run_id, entry->key.branch_id);
+	pfree(run_id);
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+/*
+ * Advance the branch in worker->entry, one transaction after the other.
+ */
+static void
+advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	EfEntry    *entry = &worker->entry;
+	TimestampTz began = GetCurrentTimestamp();
+	volatile EfAdvanceResult result = EF_ADVANCE_MORE;
+	volatile int advances = 0;
+	volatile bool failed = false;
+	long		delay_ms = -1;
+
+	report_entry(entry);
+	PG_TRY();
+	{
+		ErrorContextCallback context;
+
+		context.callback = describe_entry;
+		context.arg = entry;
+		context.previous = error_context_stack;
+		error_context_stack = &context;
+
+		while (result == EF_ADVANCE_MORE)
+		{
+			result = advance_once(&entry->key);
+			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_NOT_DUE)
+			{
+				entry->tries = 0;
+				advances++;
+			}
+			ef_process_interrupts();
+			if (result == EF_ADVANCE_MORE && db->nready > 0 &&
+				TimestampDifferenceExceeds(began, GetCurrentTimestamp(), TIME_SLICE_MS))
+				break;
+		}
+		error_context_stack = context.previous;
+	}
+	PG_CATCH();
+	{
+		/* Steps that fail because the extension is being dropped are no news. */
+		ef_process_recover(db->recheck || db->leaving);
+		failed = true;
+	}
+	PG_END_TRY();
+
+	if (failed)
+	{
+		ef_release_branch();
+		delay_ms = ef_repeat_delay_ms(++entry->tries);
+	}
+	else if (result == EF_ADVANCE_MORE)
+	{
+		ef_release_branch();
+		delay_ms = 0;
+	}
+	else if (result == EF_ADVANCE_BUSY)
+	{
+		delay_ms = Min(MAX_BUSY_DELAY_MS, 1L << Min(entry->tries, 16));
+		entry->tries++;
+	}
+
+	finish_entry(db, worker, advances, failed, delay_ms);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static EfAdvanceResult
+advance_once(const EfBranchKey *key)
+{
+	EfAdvanceResult result;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = ef_advance_branch(key);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	(void) pgstat_report_stat(false);
+	return result;
+}
