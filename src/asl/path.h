@@ -36,7 +36,8 @@ extern bool asl_path_is_reference(const AslPath *path); /* names and indexes onl
 extern bool asl_path_is_whole(const AslPath *path); /* just "$", "$$" or "$name" */
 
 /*
- * What the path selects; false only on an error (a variable without a value, a result beyond all limits).
+ * What the path selects (nothing, if it begins with a variable without a value); false only on an error, such
+ * as a result beyond all limits.
  * A value found may point into input, the context object or the variables.
  */
 extern bool asl_path_find(const AslPath *path, Jsonb *input, const AslEnv *env,
