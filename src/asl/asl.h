@@ -20,7 +20,7 @@
 
 /* ---- definitions ---- */
 
-/* A problem of a definition: where (a JSON path, "/States/A/Next") and what. */
+/* A problem of a definition: where (a JSON path, "/States/A/Retry[0]/ErrorEquals"; "/" is all of it) and what. */
 typedef struct AslProblem
 {
 	char	   *path;
@@ -62,21 +62,27 @@ struct AslState
 	int			nscopes;		/* Parallel: branches; Map: 1 */
 	AslScope  **scopes;
 	int			nretriers;
+	char	   *item_reader;	/* Map: the resource of its ItemReader, or NULL */
+	char	   *result_writer;	/* Map: the resource of its ResultWriter, or NULL */
 	struct AslStateBody *body;	/* private to src/asl */
 };
 
 struct AslMachine
 {
+	MemoryContext cxt;
 	AslScope	root;
 	double		timeout_seconds;	/* 0: none */
 	char	   *comment;
 	char	   *version;
+	int			nstates;		/* of the whole machine */
+	AslState  **states;			/* by name */
 };
 
 /*
  * Parse, validate and compile a definition (text of type json, so it is known to be well-formed; duplicate
- * keys are still visible).  All of the machine is allocated in cxt.  On problems returns NULL and sets
- * *problems to a list of AslProblem in the order of the text.
+ * keys are still visible).  All of the machine is allocated in a context below cxt (machine->cxt, to be deleted
+ * when the machine is not needed any more).  On problems returns NULL and sets *problems to a list of
+ * AslProblem in the order of the text.
  */
 extern AslMachine *asl_compile(const char *definition, int length, MemoryContext cxt, List **problems);
 
@@ -85,7 +91,7 @@ extern AslState *asl_find_state(const AslMachine *machine, const char *name);
 
 /* ---- run time ---- */
 
-/* A failure of a run's state: an Error Name and a human-readable cause. */
+/* A failure of a run's state: an Error Name (NULL: of a Fail state without Error) and a human-readable cause. */
 typedef struct AslError
 {
 	char	   *name;
@@ -115,13 +121,14 @@ typedef struct AslTrace
  * All of these return true, or false with *error filled.  Results are in the current memory context.
  */
 
-/* InputPath, then Parameters (Arguments): what a Pass, Task, Parallel or Map works on. */
+/* InputPath, then Parameters (Arguments): what a Pass, Task or Parallel works on.  Of others: InputPath. */
 extern bool asl_effective_input(const AslState *state, Jsonb *input, const AslEnv *env,
 								Jsonb **effective, AslTrace *trace, AslError *error);
 
 /*
  * ResultSelector, Assign, ResultPath, OutputPath: a state's output from its raw input and its work's result.
- * (For Pass the result is its Result field or the effective input: asl_pass_result.)
+ * For Pass the result is its Result field or the effective input (asl_pass_result), for Wait and Succeed the
+ * effective input.
  * *variables: the new variables, or env->variables itself where nothing was assigned.
  */
 extern bool asl_output(const AslState *state, Jsonb *input, Jsonb *result, const AslEnv *env,
@@ -137,7 +144,7 @@ extern bool asl_choose(const AslState *state, Jsonb *input, const AslEnv *env,
 extern bool asl_wait_until(const AslState *state, Jsonb *input, TimestampTz entered, const AslEnv *env,
 						   TimestampTz *until, AslError *error);
 
-/* Fail: its Error and Cause (fields or paths or intrinsic functions). */
+/* Fail: its Error and Cause (fields or paths or intrinsic functions), NULL where not given. */
 extern bool asl_fail(const AslState *state, Jsonb *input, const AslEnv *env, AslError *failure, AslError *error);
 
 /* Task: TimeoutSeconds and HeartbeatSeconds, fixed or by path; 0 where not given. */
@@ -147,8 +154,9 @@ extern bool asl_task_timeout(const AslState *state, Jsonb *input, const AslEnv *
 /* ---- Retry and Catch ---- */
 
 /*
- * Does a retrier take this error?  counts[state->nretriers] are the retries so far of each, and is updated.
- * Returns true with the delay before the next attempt, in seconds (jitter applied).
+ * Does a retrier take this error?  counts[state->nretriers] are the retries so far of each, and is updated (a
+ * count stops at 32,767; a larger MaxAttempts means no limit).  Returns true with the delay before the next
+ * attempt, in seconds (jitter applied).
  */
 extern bool asl_retry(const AslState *state, const AslError *error, int16 *counts, double *delay_seconds);
 
@@ -171,11 +179,24 @@ typedef struct AslMapPlan
 	double		tolerated_percentage;
 } AslMapPlan;
 
-/* What a Map runs over, from its raw input. */
-extern bool asl_map_plan(const AslState *state, Jsonb *input, const AslEnv *env, AslMapPlan *plan, AslError *error);
+/*
+ * What a Map runs over, from its raw input.  With an ItemReader, read is a chunk of what it read (an array),
+ * else NULL.
+ */
+extern bool asl_map_plan(const AslState *state, Jsonb *input, Jsonb *read, const AslEnv *env,
+						 AslMapPlan *plan, AslError *error);
 
-/* The input of one iteration (ItemSelector or Parameters applied); env's context holds Map.Item.Index and .Value. */
+/*
+ * The input of one iteration (ItemSelector or Parameters applied, unless that was done when batches were made);
+ * env's context holds Map.Item.Index and .Value.
+ */
 extern bool asl_map_item_input(const AslState *state, Jsonb *input, Jsonb *item, const AslEnv *env,
 							   Jsonb **item_input, AslError *error);
+
+/* ItemReader and ResultWriter: their arguments (NULL: none), and the greatest number of items to read (0: all). */
+extern bool asl_reader_arguments(const AslState *state, Jsonb *input, const AslEnv *env,
+								 Jsonb **arguments, double *max_items, AslError *error);
+extern bool asl_writer_arguments(const AslState *state, Jsonb *input, const AslEnv *env,
+								 Jsonb **arguments, AslError *error);
 
 #endif							/* ASL_H */

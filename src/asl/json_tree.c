@@ -39,6 +39,7 @@ asl_add_finding(List **findings, int position, char *path, char *problem)
 	AslFinding *finding = palloc(sizeof(AslFinding));
 
 	finding->position = position;
+	finding->number = list_length(*findings);
 	finding->problem.path = path;
 	finding->problem.problem = problem;
 	*findings = lappend(*findings, finding);

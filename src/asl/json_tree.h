@@ -46,6 +46,7 @@ struct AslTree
 typedef struct AslFinding
 {
 	int			position;
+	int			number;			/* orders those that concern the same place */
 	AslProblem	problem;
 } AslFinding;
 
