@@ -56,12 +56,12 @@ place_text(const Place *place)
 	foreach(cell, places)
 	{
 		place = lfirst(cell);
-		if (place->parent)
-			appendStringInfoChar(&text, '/');
-		if (place->name)
-			appendStringInfoString(&text, place->name);
+		if (place->name == NULL)
+			appendStringInfo(&text, "[%d]", place->index);
+		else if (place->parent)
+			appendStringInfo(&text, "/%s", place->name);
 		else
-			appendStringInfo(&text, "%d", place->index);
+			appendStringInfoString(&text, place->name);
 	}
 	return text.data;
 }
