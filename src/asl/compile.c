@@ -63,16 +63,19 @@ asl_find_state(const AslMachine *machine, const char *name)
 void
 asl_read_next(AslCompiler *compiler, const AslTree *value, void *target)
 {
-	const AslScopeBuild *build = compiler->scope;
+	AslScopeBuild *build = compiler->scope;
 	const AslState *state;
 
 	if (!asl_expect(compiler, value, ASL_TREE_STRING))
 		return;
 	state = search_state(build->by_name, build->scope->nstates, value->text);
-	if (state == NULL)
-		asl_problem(compiler, value, "there is no state \"%s\" in the same \"States\"", value->text);
-	else
+	if (state != NULL)
 		*(int *) target = state - build->scope->states;
+	else
+	{
+		asl_problem(compiler, value, "there is no state \"%s\" in the same \"States\"", value->text);
+		build->dangling = true;
+	}
 }
 
 /* ---- fields of states ---- */
@@ -87,28 +90,6 @@ static void
 read_resource(AslCompiler *compiler, const AslTree *value, void *target)
 {
 	asl_read_uri(compiler, value, &((AslStateBody *) target)->state->resource);
-}
-
-static void
-read_error_name(AslCompiler *compiler, const AslTree *value, void *target)
-{
-	static const char *const predefined[] = {
-		"States.ALL", "States.HeartbeatTimeout", "States.Timeout", "States.TaskFailed", "States.Permissions",
-		"States.ResultPathMatchFailure", "States.ParameterPathFailure", "States.QueryEvaluationError",
-		"States.BranchFailed", "States.NoChoiceMatched", "States.IntrinsicFailure",
-		"States.ExceedToleratedFailureThreshold", "States.ItemReaderFailed", "States.ResultWriterFailed",
-		"States.Runtime", "States.DataLimitExceeded",
-	};
-
-	asl_read_text(compiler, value, target);
-	if (value->type != ASL_TREE_STRING || strncmp(value->text, "States.", strlen("States.")) != 0)
-		return;
-	for (int i = 0; i < lengthof(predefined); i++)
-	{
-		if (strcmp(value->text, predefined[i]) == 0)
-			return;
-	}
-	asl_problem(compiler, value, "error names that begin with \"States.\" are reserved");
 }
 
 static void
@@ -331,7 +312,7 @@ static const AslField state_fields[] = {
 	{"Timestamp", IN_WAIT, 0, asl_read_instant, BODY(timestamp)},
 	{"TimestampPath", IN_WAIT, 0, asl_read_instant_path, BODY(timestamp)},
 
-	{"Error", IN_FAIL, 0, read_error_name, BODY(error)},
+	{"Error", IN_FAIL, 0, asl_read_text, BODY(error)},
 	{"Cause", IN_FAIL, 0, asl_read_text, BODY(cause)},
 	{"ErrorPath", IN_FAIL, 0, asl_read_string_expression, BODY(error_path)},
 	{"CausePath", IN_FAIL, 0, asl_read_string_expression, BODY(cause_path)},
@@ -633,7 +614,7 @@ compile_states(AslCompiler *compiler, const AslTree *start_at, const AslTree *st
 	{
 		if (scope->start_at != ASL_END)
 			check_reachable(compiler, states, scope);
-		if (scope->nstates > 0)
+		if (scope->nstates > 0 && !build.dangling)
 			check_terminal(compiler, states, scope);
 	}
 	compiler->scope = outer;

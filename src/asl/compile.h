@@ -32,6 +32,7 @@ typedef struct AslScopeBuild
 	AslScope   *scope;
 	AslState  **by_name;		/* its states, sorted */
 	bool		incomplete;		/* a state could not be read, so not all transitions are known */
+	bool		dangling;		/* a transition leads nowhere */
 } AslScopeBuild;
 
 typedef struct AslCompiler
