@@ -9,8 +9,10 @@
 #ifndef EF_COMPAT_H
 #define EF_COMPAT_H
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "common/jsonapi.h"
+#include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
@@ -77,5 +79,30 @@ ef_wait_event(uint32 *cache, const char *name)
 #else
 #define EF_DATABASE_IS_INVALID(datconnlimit) ((datconnlimit) == -2)
 #endif
+
+/* ---- executor/executor.h ---- */
+
+/* Index entries for a new row. */
+static inline void
+ef_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(result_rel, slot, estate, false, false, NULL, NIL, false);
+#else
+	(void) ExecInsertIndexTuples(result_rel, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* ---- utils/acl.h ---- */
+
+static inline bool
+ef_owns_table(Oid relid, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, role);
+#else
+	return pg_class_ownercheck(relid, role);
+#endif
+}
 
 #endif							/* EF_COMPAT_H */

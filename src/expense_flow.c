@@ -16,6 +16,7 @@
 #include "utils/guc.h"
 
 #include "engine/engine.h"
+#include "events/events.h"
 #include "runtime/runtime.h"
 
 PG_MODULE_MAGIC;
@@ -26,6 +27,7 @@ void
 _PG_init(void)
 {
 	ef_engine_init();
+	ef_events_init();
 	ef_runtime_init();
 
 	MarkGUCPrefixReserved("expense_flow");
