@@ -31,8 +31,6 @@
 #include "engine/workflow.h"
 #include "errcodes.h"
 
-#pragma weak asl_compile
-
 #define MAX_NAME_LENGTH 255		/* characters of a workflow's name */
 
 PG_FUNCTION_INFO_V1(ef_create_workflow);

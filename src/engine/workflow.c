@@ -39,8 +39,6 @@
 #include "engine/workflow.h"
 #include "errcodes.h"
 
-#pragma weak asl_compile
-
 /* A workflow in the cache, in its own memory context. */
 typedef struct CachedWorkflow
 {
