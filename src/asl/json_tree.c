@@ -253,6 +253,20 @@ scalar(void *state, char *token, JsonTokenType type)
 	EF_JSON_ACTION_DONE;
 }
 
+/* What the server's parser refuses, although the text is of type json. */
+static void
+add_parser_finding(TreeParser *parser, JsonParseErrorType result)
+{
+	const JsonLexContext *lexer = parser->lexer;
+	char	   *problem = pstrdup(json_errdetail(result, parser->lexer));
+	int			length = strlen(problem);
+
+	if (length > 0 && problem[length - 1] == '.')
+		problem[length - 1] = '\0';
+	asl_add_finding(parser->findings, lexer->token_start ? lexer->token_start - lexer->input : 0,
+					parser->open ? asl_tree_path(parser->open) : pstrdup("/"), problem);
+}
+
 AslTree *
 asl_tree_parse(const char *text, int length, List **findings)
 {
@@ -279,9 +293,7 @@ asl_tree_parse(const char *text, int length, List **findings)
 	result = pg_parse_json(parser.lexer, &actions);
 	if (result != JSON_SUCCESS)
 	{
-		asl_add_finding(findings, parser.lexer->token_start ? parser.lexer->token_start - parser.lexer->input : 0,
-						parser.open ? asl_tree_path(parser.open) : pstrdup("/"),
-						json_errdetail(result, parser.lexer));
+		add_parser_finding(&parser, result);
 		return NULL;
 	}
 	return parser.root;
@@ -403,6 +415,7 @@ push_tree(JsonbParseState **state, const AslTree *tree)
 	JsonbValue	value;
 
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	if (tree->type == ASL_TREE_ARRAY)
 	{
 		pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);

@@ -13,7 +13,7 @@
 
 /* Arrays and objects inside each other, and bytes of a definition, beyond which it is refused. */
 #define ASL_MAX_NESTING 1000
-#define ASL_MAX_DEFINITION (16 * 1024 * 1024)
+#define ASL_MAX_DEFINITION (8 * 1024 * 1024)
 
 typedef enum AslTreeType
 {
