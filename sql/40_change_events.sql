@@ -121,13 +121,13 @@ CREATE FUNCTION event_cursor(event_id bigint) RETURNS text
 	AS 'MODULE_PATHNAME', 'ef_event_cursor';
 COMMENT ON FUNCTION event_cursor(bigint) IS 'Internal (the view change_consumers calls it for its reader): the cursor of an event number.';
 
-CREATE VIEW event_sources AS
+CREATE VIEW event_sources WITH (security_barrier) AS
 	SELECT s.source, s.captured_table, s.exclude_columns, s.notify, s.built_in
 	FROM expense_flow.event_source AS s
 	WHERE pg_catalog.has_table_privilege(s.captured_table, 'SELECT');
 COMMENT ON VIEW event_sources IS 'Event sources whose table the reader may read.';
 
-CREATE VIEW change_consumers AS
+CREATE VIEW change_consumers WITH (security_barrier) AS
 	SELECT s.source, c.consumer, c.owner, expense_flow.event_cursor(c.position) AS cursor, c.updated_at,
 		COALESCE((SELECT pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) e.at
 				  FROM expense_flow.change_event AS e

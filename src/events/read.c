@@ -311,15 +311,17 @@ run_as_owner(const char *statement, int nargs, Oid *types, Datum *values)
 {
 	EfCaller	caller;
 	int			result;
+	uint64		changed;
 
 	ef_become_owner(&caller);
 	SPI_connect();
 	result = SPI_execute_with_args(statement, nargs, types, values, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute a statement: %s", SPI_result_code_string(result));
+	changed = SPI_processed;
 	SPI_finish();
 	ef_become_caller(&caller);
-	return SPI_processed;
+	return changed;
 }
 
 /* The source, where the caller may read it; checks the consumer's name too. */
