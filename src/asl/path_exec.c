@@ -19,8 +19,8 @@
 #include "asl/path_tree.h"
 #include "asl/value.h"
 
-/* More could not become an array either. */
-#define MAX_SELECTED (1 << 24)
+/* 128 MB of values; whoever needs more of them takes the array as a whole. */
+#define MAX_SELECTED (1 << 22)
 
 /* Bytes of the input that a cause quotes. */
 #define EXCERPT 2000
