@@ -27,6 +27,9 @@
 /* Filters in filters, and parentheses in them. */
 #define MAX_NESTING 64
 
+/* A compiled regular expression takes some 10 kB. */
+#define MAX_REGEXES 256
+
 /* Where a name behind a dot ends, beside dots, brackets, parentheses and blanks. */
 #define ENDS_IN_ARGUMENT ","
 #define ENDS_IN_FILTER ",]=!<>~&|"
@@ -38,6 +41,7 @@ typedef struct Parser
 	const char *name_ends;		/* NULL: the path is the whole text */
 	int			depth;
 	int			nslots;			/* of the filter being read */
+	int			nregexes;
 	char	  **problem;
 } Parser;
 
@@ -515,8 +519,8 @@ read_path(Parser *parser)
 
 /* ---- filters ---- */
 
-static bool
-read_literal_list(Parser *parser, JsonbValue *value);
+static bool read_literal_list(Parser *parser, JsonbValue *value);
+
 
 static bool
 read_literal(Parser *parser, JsonbValue *value)
@@ -698,6 +702,8 @@ read_regex(Parser *parser, regex_t **regex)
 	StringInfoData pattern;
 	int			flags = REG_ADVANCED | REG_NLSTOP;
 
+	if (++parser->nregexes > MAX_REGEXES)
+		return problem(parser, "more than %d regular expressions", MAX_REGEXES);
 	skip_blanks(parser);
 	initStringInfo(&pattern);
 	if (peek(parser) == '\'' || peek(parser) == '"')
@@ -840,7 +846,7 @@ read_or(Parser *parser)
 AslPath *
 asl_path_parse(const char *text, char **problem_found)
 {
-	Parser		parser = {text, text + strlen(text), NULL, 0, 0, problem_found};
+	Parser		parser = {text, text + strlen(text), NULL, 0, 0, 0, problem_found};
 	AslPath    *path;
 
 	*problem_found = NULL;
@@ -856,7 +862,7 @@ asl_path_parse(const char *text, char **problem_found)
 AslPath *
 asl_path_read(const char **p, const char *end, char **problem_found)
 {
-	Parser		parser = {*p, end, ENDS_IN_ARGUMENT, 0, 0, problem_found};
+	Parser		parser = {*p, end, ENDS_IN_ARGUMENT, 0, 0, 0, problem_found};
 	AslPath    *path = read_path(&parser);
 
 	*p = parser.p;

@@ -105,11 +105,11 @@ SELECT ev(repeat('States.Array(', 10) || repeat(')', 10)) AS ten, ev(repeat('Sta
 
 -- Hostile data.
 SELECT left(asl_test_parse(repeat('[', 1000000)), 60) AS unclosed, left(asl_test_parse(repeat('[', 1000000) || repeat(']', 1000000)), 60) AS too_deep,
-	length(asl_test_parse(repeat('[', 5000) || repeat(']', 5000))) AS deep, length(asl_test_parse('[' || repeat('{"a":[1,2]},', 100000) || '0]')) AS wide;
-SELECT left(ev($$States.Format('{}', $)$$, (repeat('[', 5000) || repeat(']', 5000))::jsonb), 20) AS format_deep,
+	length(asl_test_parse(repeat('[', 2000) || repeat(']', 2000))) AS deep, length(asl_test_parse('[' || repeat('{"a":[1,2]},', 100000) || '0]')) AS wide;
+SELECT left(ev($$States.Format('{}', $)$$, (repeat('[', 2000) || repeat(']', 2000))::jsonb), 20) AS format_deep,
 	left(ev($$States.JsonMerge($.a, $.b, true)$$, jsonb_build_object('a', d, 'b', d)), 20) AS merge_deep,
 	ev($$States.ArrayContains($.l, $.a)$$, jsonb_build_object('a', d, 'l', jsonb_build_array(1, d))) AS compare_deep
-FROM (SELECT (repeat('{"a":', 5000) || '1' || repeat('}', 5000))::jsonb) AS v (d);
+FROM (SELECT (repeat('{"a":', 2000) || '1' || repeat('}', 2000))::jsonb) AS v (d);
 
 SET client_min_messages = warning;
 DROP SCHEMA asl_intrinsic_test CASCADE;
