@@ -75,11 +75,12 @@ CREATE TABLE branch
 	workflow_id			text,
 	context				jsonb,
 	variables			jsonb,
+	pending				integer,
 	PRIMARY KEY (run_id, branch_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX branch_due ON branch (due_at) WHERE due_at IS NOT NULL;
 CREATE UNIQUE INDEX branch_open_workflow_id ON branch (workflow_id) WHERE workflow_id IS NOT NULL;
-COMMENT ON TABLE branch IS 'One row for each sequential line of control of an open run; branch 0 is the main line and carries the workflow_id that only one open run may have. due_at is when the branch became ready (unchanged while it steps on), or the time it waits for, or NULL while only a message or another branch can wake it.';
+COMMENT ON TABLE branch IS 'One row for each sequential line of control of an open run; branch 0 is the main line and carries the workflow_id that only one open run may have. due_at is when the branch became ready (unchanged while it steps on), or the time it waits for, or NULL while only a message or another branch can wake it. pending counts the branches that a Parallel or Map still waits for.';
 
 CREATE TABLE transition
 (

@@ -8,6 +8,9 @@
 #ifndef EF_ERRCODES_H
 #define EF_ERRCODES_H
 
+/* Internal: a branch was taken away from the process that advances it (its run was terminated). */
+#define EF_ERRCODE_BRANCH_GONE				MAKE_SQLSTATE('E', 'F', '0', '0', '0')
+
 #define EF_ERRCODE_WORKFLOW_NOT_FOUND		MAKE_SQLSTATE('E', 'F', '0', '0', '1')
 #define EF_ERRCODE_RUN_NOT_FOUND			MAKE_SQLSTATE('E', 'F', '0', '0', '2')
 #define EF_ERRCODE_WORKFLOW_ID_IS_RUNNING	MAKE_SQLSTATE('E', 'F', '0', '0', '3')
