@@ -20,6 +20,8 @@
 #include "utils/portal.h"
 #include "utils/varlena.h"
 
+#include "engine/activity.h"
+#include "engine/branch.h"
 #include "engine/engine.h"
 #include "engine/settings.h"
 #include "engine/workflow.h"
@@ -133,4 +135,6 @@ ef_engine_init(void)
 	define_settings();
 	ef_announce_init();
 	ef_workflow_init();
+	ef_branch_init();
+	ef_activity_init();
 }

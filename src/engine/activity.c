@@ -1,0 +1,343 @@
+/*-------------------------------------------------------------------------
+ *
+ * activity.c
+ *	  SQL activities: calling a function for a Task.
+ *
+ * The call runs in a subtransaction, so that an attempt that fails leaves no
+ * effects, as the role whose rights the run has.  SECURITY_LOCAL_USERID_CHANGE
+ * keeps the function from setting the role itself.  Settings that it changes
+ * are undone afterwards.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+#include "engine/activity.h"
+#include "engine/failure.h"
+#include "engine/function.h"
+#include "engine/settings.h"
+#include "engine/timer.h"
+
+/*
+ * An activity that fails to be serialized, or deadlocks, this many times in a row is at fault itself.
+ */
+#define MAX_REPETITIONS 20
+
+static int	repetitions;		/* of this process's last activity */
+
+/* A call in progress. */
+typedef struct Execution
+{
+	EfActivityCall *call;
+	MemoryContext context;		/* for what outlives the subtransaction */
+	ResourceOwner owner;
+	EfFunction *function;
+	const char *converting;		/* the argument whose value is being converted */
+	EfTimer		timer;
+	bool		run_ends_first; /* the timer stands for the run's deadline, not the Task's timeout */
+} Execution;
+
+/* ---- arguments ---- */
+
+static char *
+scalar_text(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		default:
+			return NULL;		/* null */
+	}
+}
+
+/* An array or object: through the server's own conversion of records. */
+static Datum
+populate(EfFunction *function, EfArgument *arg, Jsonb *value, bool *is_null)
+{
+	SPIPlanPtr	plan = ef_populate_plan(function, arg);
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	JsonbValue	item;
+	Datum		record;
+
+	key.type = jbvString;
+	key.val.string.val = "v";
+	key.val.string.len = 1;
+	item.type = jbvBinary;
+	item.val.binary.data = &value->root;
+	item.val.binary.len = VARSIZE(value) - VARHDRSZ;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	pushJsonbValue(&state, WJB_KEY, &key);
+	pushJsonbValue(&state, WJB_VALUE, &item);
+	record = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	if (SPI_execute_plan(plan, &record, NULL, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not convert an argument of an activity");
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, is_null);
+}
+
+static Datum
+convert(EfFunction *function, EfArgument *arg, Jsonb *value, bool *is_null)
+{
+	JsonbValue	scalar;
+	char	   *text;
+
+	*is_null = false;
+	if (arg->kind == EF_ARGUMENT_JSONB)
+		return JsonbPGetDatum(value);
+	if (arg->kind == EF_ARGUMENT_JSON)
+		return CStringGetTextDatum(JsonbToCString(NULL, &value->root, VARSIZE(value)));
+	if (!JsonbExtractScalar(&value->root, &scalar))
+		return populate(function, arg, value, is_null);
+	text = scalar_text(&scalar);
+	*is_null = text == NULL;
+	return InputFunctionCall(&arg->input, text, arg->ioparam, -1);
+}
+
+/* JSON null for any argument that is not JSON itself is SQL's NULL. */
+static Jsonb *
+argument_value(const EfArgument *arg, Jsonb *input)
+{
+	JsonbValue *value;
+
+	if (arg->name == NULL)
+		return input;
+	value = getKeyJsonValueFromContainer(&input->root, arg->name, strlen(arg->name), NULL);
+	if (value == NULL)
+		elog(ERROR, "the input has lost its key \"%s\"", arg->name);
+	return JsonbValueToJsonb(value);
+}
+
+/* ---- the call ---- */
+
+static Jsonb *
+json_null(void)
+{
+	JsonbValue	null = {.type = jbvNull};
+
+	return JsonbValueToJsonb(&null);
+}
+
+/* Execute the call; the result is in exec->context. */
+static Jsonb *
+call_function(Execution *exec)
+{
+	EfFunction *function = exec->function;
+	Datum	   *values = palloc((function->nargs + 1) * sizeof(Datum));
+	char	   *nulls = palloc(function->nargs + 1);
+	MemoryContext old;
+	Jsonb	   *result;
+	Datum		value;
+	bool		is_null;
+	int			i;
+
+	for (i = 0; i < function->nargs; i++)
+	{
+		EfArgument *arg = &function->args[i];
+
+		exec->converting = arg->name;
+		values[i] = convert(function, arg, argument_value(arg, exec->call->input), &is_null);
+		nulls[i] = is_null ? 'n' : ' ';
+	}
+	exec->converting = NULL;
+	if (SPI_execute_plan(function->plan, values, nulls, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "an activity's call returned no row");
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	old = MemoryContextSwitchTo(exec->context);
+	result = is_null || function->returns_void ? json_null() : DatumGetJsonbPCopy(value);
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+static void
+enter_role(const EfActivityCall *call)
+{
+	int			sec_context;
+	Oid			userid;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(call->role)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the role that owns the run does not exist any more")));
+	GetUserIdAndSecContext(&userid, &sec_context);
+	sec_context |= SECURITY_LOCAL_USERID_CHANGE;
+	if (call->restricted)
+		sec_context |= SECURITY_RESTRICTED_OPERATION;
+	SetUserIdAndSecContext(call->role, sec_context);
+}
+
+static void
+set_search_path(void)
+{
+	if (strcmp(namespace_search_path, ef_activity_search_path) != 0)
+		(void) set_config_option("search_path", ef_activity_search_path, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* All that happens as the run's role, inside the subtransaction. */
+static Jsonb *
+execute_as_role(Execution *exec)
+{
+	EfActivityCall *call = exec->call;
+	int			sec_context;
+	Oid			userid;
+	int			nest_level;
+	Jsonb	   *result;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	enter_role(call);
+	nest_level = NewGUCNestLevel();
+	set_search_path();
+	SPI_connect();
+	exec->function = ef_get_function(call->function, call->input);
+	result = call_function(exec);
+	ef_release_function(exec->function);
+	exec->function = NULL;
+	SPI_finish();
+	if (call->fire_triggers)
+		AfterTriggerFireDeferred();
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(userid, sec_context);
+	return result;
+}
+
+/* ---- timeouts ---- */
+
+static void
+start_timer(Execution *exec)
+{
+	const EfActivityCall *call = exec->call;
+	int64		limit = PG_INT64_MAX;
+
+	if (call->timeout_seconds > 0 && call->timeout_seconds < 1e9)
+		limit = (int64) (call->timeout_seconds * USECS_PER_SEC);
+	exec->run_ends_first = call->remaining < limit;
+	ef_timer_start(&exec->timer, Min(limit, call->remaining));
+}
+
+static EfActivityResult
+timed_out(Execution *exec)
+{
+	EfActivityCall *call = exec->call;
+
+	if (exec->run_ends_first)
+		return EF_ACTIVITY_RUN_TIMED_OUT;
+	call->failure.name = "States.Timeout";
+	call->failure.cause = psprintf("the activity took longer than its timeout of %g seconds", call->timeout_seconds);
+	return EF_ACTIVITY_TIMED_OUT;
+}
+
+/* ---- failures ---- */
+
+static void
+end_subtransaction(Execution *exec, bool commit)
+{
+	if (commit)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(exec->context);
+	CurrentResourceOwner = exec->owner;
+}
+
+/* The function has returned: use its result, and decide whether the attempt stands. */
+static EfActivityResult
+conclude(Execution *exec, Jsonb *result)
+{
+	EfActivityCall *call = exec->call;
+	bool		good;
+
+	MemoryContextSwitchTo(exec->context);
+	repetitions = 0;
+	ef_timer_stop(&exec->timer, false);
+	if (exec->timer.fired)		/* and the function went on in spite of it */
+	{
+		end_subtransaction(exec, false);
+		return timed_out(exec);
+	}
+	good = call->finish(result, call->finish_arg, &call->failure);
+	end_subtransaction(exec, good);
+	return good ? EF_ACTIVITY_SUCCEEDED : EF_ACTIVITY_FAILED;
+}
+
+/* Is this error not the activity's, but somebody's wish, or the engine's to repeat? */
+static bool
+is_to_be_raised(const ErrorData *edata)
+{
+	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return MyBackendType != B_BG_WORKER;
+	if (ProcDiePending)
+		return true;
+	return ef_is_repeatable(edata->sqlerrcode) && ++repetitions <= MAX_REPETITIONS;
+}
+
+/* The current error has been caught. */
+static EfActivityResult
+fail(Execution *exec)
+{
+	EfActivityCall *call = exec->call;
+	ErrorData  *edata;
+	bool		canceled;
+
+	MemoryContextSwitchTo(exec->context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	canceled = edata->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	ef_timer_stop(&exec->timer, canceled);
+	if (exec->function)
+		ef_release_function(exec->function);
+	end_subtransaction(exec, false);
+	if (canceled && exec->timer.fired)
+		return timed_out(exec);
+	if (is_to_be_raised(edata))
+		ReThrowError(edata);
+	repetitions = 0;
+	ef_failure_from_error(edata, &call->failure);
+	if (exec->converting)
+		call->failure.cause = psprintf("argument \"%s\": %s", exec->converting, call->failure.cause);
+	FreeErrorData(edata);
+	return EF_ACTIVITY_FAILED;
+}
+
+EfActivityResult
+ef_call_activity(EfActivityCall *call)
+{
+	volatile EfActivityResult status = EF_ACTIVITY_FAILED;
+	Execution	exec = {.call = call, .context = CurrentMemoryContext, .owner = CurrentResourceOwner};
+
+	BeginInternalSubTransaction(NULL);
+	start_timer(&exec);
+	PG_TRY();
+	{
+		status = conclude(&exec, execute_as_role(&exec));
+	}
+	PG_CATCH();
+	{
+		status = fail(&exec);
+	}
+	PG_END_TRY();
+	return status;
+}
+
+void
+ef_activity_init(void)
+{
+	ef_function_init();
+}

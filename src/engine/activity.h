@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * activity.h
+ *	  SQL activities: calling a function for a Task.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_ACTIVITY_H
+#define EF_ACTIVITY_H
+
+#include "asl/asl.h"
+
+typedef enum EfActivityResult
+{
+	EF_ACTIVITY_SUCCEEDED,
+	EF_ACTIVITY_FAILED,			/* see call->failure */
+	EF_ACTIVITY_TIMED_OUT,		/* the Task's timeout passed: call->failure is States.Timeout */
+	EF_ACTIVITY_RUN_TIMED_OUT	/* the run's deadline passed */
+} EfActivityResult;
+
+typedef struct EfActivityCall
+{
+	const char *function;		/* what follows "sql:" in the resource */
+	Oid			role;			/* whose rights it has */
+	Jsonb	   *input;
+	double		timeout_seconds;	/* 0: none */
+	int64		remaining;		/* microseconds of the run; PG_INT64_MAX: no deadline */
+	bool		restricted;		/* leave nothing behind in this session */
+	bool		fire_triggers;	/* fire deferred triggers before leaving the role; not inside a query */
+
+	/*
+	 * What to do with the result, still inside the subtransaction: where this returns false (*error filled),
+	 * the attempt has failed and its effects are undone.
+	 */
+	bool		(*finish) (Jsonb *result, void *arg, AslError *error);
+	void	   *finish_arg;
+
+	AslError	failure;
+} EfActivityCall;
+
+/*
+ * Call the function in a subtransaction.  Everything is allocated in the current memory context.  Raised as
+ * errors are only: cancel requests to a client's session, and what the engine is to repeat (serialization
+ * failures, deadlocks).
+ */
+extern EfActivityResult ef_call_activity(EfActivityCall *call);
+
+extern void ef_activity_init(void); /* from ef_engine_init(): callbacks */
+
+#endif							/* EF_ACTIVITY_H */

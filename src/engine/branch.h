@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ *
+ * branch.h
+ *	  A branch of a run as it is being advanced, and the claim on it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_BRANCH_H
+#define EF_BRANCH_H
+
+#include "engine/announce.h"
+#include "engine/run.h"
+
+#define EF_NO_PARENT (-1)
+
+typedef struct EfBranch
+{
+	EfRun		run;
+	int32		branch_id;
+	int32		parent_id;		/* EF_NO_PARENT for the main line */
+	int32		step;			/* the last transition written */
+	int32		data_step;		/* the one whose output is the data; 0: the branch's input */
+	char		status;
+	int16		retry_count;
+	int16	   *retrier_counts; /* of state's retriers; NULL: all zero */
+	TimestampTz due_at;
+	TimestampTz entered_at;		/* when it entered the state; meaningful unless status is ready */
+	const AslState *state;
+	Jsonb	   *data;
+	Jsonb	   *variables;		/* NULL: none */
+	Jsonb	   *context;		/* of a branch of a Parallel or Map; see fork.h */
+	int32		pending;		/* branches that it waits for */
+
+	/* How the row differs from this. */
+	bool		has_row;		/* false while run_workflow() keeps it to itself */
+	int32		row_step;		/* step in the row: nobody else may have changed it */
+	bool		rests;			/* more than step, data_step and state changed, or is to be changed back */
+	bool		variables_changed;
+
+	MemoryContext fixed;		/* holds the run and what is loaded with it */
+	MemoryContext current;		/* holds data and variables */
+	MemoryContext spare;		/* the next ones, while they are made */
+	MemoryContext scratch;		/* of one visit to a state */
+} EfBranch;
+
+extern void ef_branch_create_contexts(EfBranch *branch, MemoryContext parent);
+extern void ef_branch_delete_contexts(EfBranch *branch);
+
+/* Make these the branch's data and variables; they may be parts of the present ones. */
+extern void ef_branch_set_data(EfBranch *branch, Jsonb *data, Jsonb *variables);
+
+/* ---- the claim: at most one branch is claimed by a process ---- */
+
+/*
+ * Claim a branch and load it.  NULL when that cannot be: *busy tells whether because another process has it
+ * (never when wait is true), else it is gone or not due.
+ */
+extern EfBranch *ef_claim_branch(const EfBranchKey *key, bool wait, bool *busy);
+
+/* The claim ends with this transaction: nobody may have the branch before its new state is visible. */
+extern void ef_release_branch_at_commit(void);
+
+extern void ef_branch_init(void);	/* from ef_engine_init() */
+
+#endif							/* EF_BRANCH_H */

@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * context.c
+ *	  The context object of a state, `$$`.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "datatype/timestamp.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "engine/state.h"
+#include "engine/store.h"
+
+/* ---- building objects ---- */
+
+static void
+push_key(JsonbParseState **state, const char *key)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, key);
+	value.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &value);
+}
+
+void
+ef_push_text(JsonbParseState **state, const char *key, const char *text)
+{
+	JsonbValue	value;
+
+	if (text == NULL)
+		return;
+	push_key(state, key);
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = strlen(text);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+void
+ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *jsonb)
+{
+	JsonbValue	value;
+
+	if (jsonb == NULL)
+		return;
+	push_key(state, key);
+	if (!JsonbExtractScalar(&jsonb->root, &value))
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = &jsonb->root;
+		value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+	}
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+void
+ef_push_int(JsonbParseState **state, const char *key, int64 number)
+{
+	JsonbValue	value;
+
+	push_key(state, key);
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+char *
+ef_format_time(TimestampTz time)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	/* A timestamptz is UTC inside; without a time zone to convert to, that is what comes out. */
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return "";
+	return psprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+					tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) (fsec / 1000));
+}
+
+/* ---- the parts of the context object ---- */
+
+static void
+push_execution(JsonbParseState **state, EfBranch *branch)
+{
+	EfRun	   *run = &branch->run;
+	char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->run_id)));
+
+	push_key(state, "Execution");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(state, "Id", id);
+	ef_push_jsonb(state, "Input", run->input ? run->input : ef_store_run_input(&run->run_id));
+	ef_push_text(state, "Name", run->workflow_id ? run->workflow_id : id);
+	ef_push_text(state, "RoleArn", GetUserNameFromId(run->owner, true));
+	ef_push_text(state, "StartTime", ef_format_time(run->started_at));
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+static void
+push_state(JsonbParseState **state, const EfVisit *visit)
+{
+	const EfBranch *branch = visit->branch;
+
+	push_key(state, "State");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(state, "EnteredTime", ef_format_time(branch->entered_at));
+	ef_push_text(state, "Name", visit->state->name);
+	ef_push_int(state, "RetryCount", branch->retry_count);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+static void
+push_machine(JsonbParseState **state, const EfWorkflow *workflow)
+{
+	push_key(state, "StateMachine");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(state, "Id", psprintf("%s:%d", workflow->name, workflow->version));
+	ef_push_text(state, "Name", workflow->name);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+Jsonb *
+ef_context_object(void *arg)
+{
+	EfVisit    *visit = arg;
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_execution(&state, visit->branch);
+	push_state(&state, visit);
+	push_machine(&state, visit->branch->run.workflow);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}

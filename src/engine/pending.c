@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending.c
+ *	  run_pending(): any session does what is due.
+ *
+ * The procedure reads due branches by index, oldest first, and advances each
+ * until it waits or has ended, with the same function and the same claims as
+ * background workers do, so both can work side by side.
+ *
+ * Each step is a transaction.  Inside it there is a subtransaction: an error
+ * that is to be repeated leaves the SPI connection of the procedure in good
+ * order, and only then is the transaction rolled back.
+ *
+ * Time can be skipped: the engine's clock is then moved forward from one due
+ * time to the next, as if one had waited, up to the end of the skipped time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "engine/advance.h"
+#include "engine/failure.h"
+#include "engine/settings.h"
+#include "engine/store.h"
+#include "errcodes.h"
+
+#define BATCH_SIZE 64
+
+PG_FUNCTION_INFO_V1(ef_run_pending);
+
+typedef struct Pending
+{
+	Oid			role;			/* who may drive */
+	int64		skip;			/* microseconds to be skipped */
+	bool		wait_for_others;
+	int64		steps_left;
+	MemoryContext context;
+	bool		progress;		/* of this pass */
+} Pending;
+
+typedef enum StepResult
+{
+	STEP_MORE,
+	STEP_DONE,					/* waits, has ended, is not due or busy */
+	STEP_REPEAT					/* failed through no fault of the workflow */
+} StepResult;
+
+/* ---- one step ---- */
+
+static EfAdvanceResult
+advance(Pending *pending, const EfBranchKey *key)
+{
+	EfAdvanceResult result = ef_advance_branch(key);
+	bool		busy;
+
+	if (result == EF_ADVANCE_BUSY && pending->wait_for_others)
+	{
+		pending->progress = true;	/* whatever it does may have made other branches due */
+		if (ef_claim_branch(key, true, &busy) == NULL)
+			return EF_ADVANCE_NOT_DUE;
+		result = ef_advance_branch(key);
+	}
+	return result;
+}
+
+/* Advance the branch in a subtransaction.  False if it is to be repeated in a new transaction. */
+static bool
+try_to_advance(Pending *pending, const EfBranchKey *key, EfAdvanceResult *result)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool success = true;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		*result = advance(pending, key);
+		PopActiveSnapshot();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(pending->context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		ef_release_branch();
+		if (edata->sqlerrcode != EF_ERRCODE_BRANCH_GONE && !ef_is_repeatable(edata->sqlerrcode))
+			ReThrowError(edata);
+		FreeErrorData(edata);
+		success = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(pending->context);
+	CurrentResourceOwner = owner;
+	return success;
+}
+
+/* Commit; false if that failed in a way that is to be repeated (a new transaction has begun in any case). */
+static bool
+try_to_commit(Pending *pending)
+{
+	volatile bool success = true;
+
+	PG_TRY();
+	{
+		SPI_commit();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(pending->context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		ef_release_branch();
+		if (!ef_is_repeatable(edata->sqlerrcode))
+			ReThrowError(edata);
+		FreeErrorData(edata);
+		success = false;
+	}
+	PG_END_TRY();
+	return success;
+}
+
+static StepResult
+step(Pending *pending, const EfBranchKey *key)
+{
+	EfAdvanceResult result = EF_ADVANCE_NOT_DUE;
+
+	if (!try_to_advance(pending, key, &result))
+	{
+		SPI_rollback();
+		return STEP_REPEAT;
+	}
+	if (!try_to_commit(pending))
+		return STEP_REPEAT;
+	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_NOT_DUE)
+		return STEP_DONE;
+	pending->progress = true;
+	pending->steps_left--;
+	return result == EF_ADVANCE_MORE ? STEP_MORE : STEP_DONE;
+}
+
+/* ---- one branch after the other ---- */
+
+static void
+back_off(long milliseconds)
+{
+	if (milliseconds <= 0)
+		return;
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+static void
+drive(Pending *pending, const EfBranchKey *key)
+{
+	int			failures = 0;
+
+	while (pending->steps_left > 0)
+	{
+		StepResult	result;
+
+		CHECK_FOR_INTERRUPTS();
+		result = step(pending, key);
+		if (result == STEP_DONE)
+			break;
+		failures = result == STEP_REPEAT ? failures + 1 : 0;
+		if (failures > 0)
+			back_off(ef_repeat_delay_ms(failures));
+	}
+	ef_release_branch();
+}
+
+/* The engine's clock shows this time at least. */
+static void
+move_clock_to(TimestampTz time)
+{
+	TimestampTz now = ef_now();
+
+	if (now < time)
+		ef_move_clock(ef_move_clock(0) + (time - now));
+}
+
+/* The time up to which work is due. */
+static TimestampTz
+horizon(const Pending *pending)
+{
+	int64		moved = ef_move_clock(0);
+	TimestampTz unmoved = ef_now();
+
+	ef_move_clock(moved);
+	return Max(unmoved + pending->skip, unmoved + moved);
+}
+
+static int
+read_batch(Pending *pending, const EfDueBranch *after, EfDueBranch *batch)
+{
+	int			count;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	count = ef_store_due_branches_of_role(pending->role, horizon(pending), after, batch, BATCH_SIZE);
+	PopActiveSnapshot();
+	SPI_commit();
+	return count;
+}
+
+/*
+ * Go once through all that is due, in the order of the due times.  What becomes due meanwhile comes later in that
+ * order, so it is met too; whatever ties in the order could be missed, for which there is another pass.
+ */
+static void
+make_pass(Pending *pending)
+{
+	EfDueBranch batch[BATCH_SIZE];
+	EfDueBranch last;
+	const EfDueBranch *after = NULL;
+	int			count;
+	int			i;
+
+	do
+	{
+		count = read_batch(pending, after, batch);
+		for (i = 0; i < count && pending->steps_left > 0; i++)
+		{
+			/* The clock moves only when there is nothing left that is due before; so read again. */
+			if (i > 0 && batch[i].due_at > ef_now())
+				break;
+			move_clock_to(batch[i].due_at);
+			drive(pending, &batch[i].key);
+			last = batch[i];
+			after = &last;
+		}
+	} while (count > 0 && pending->steps_left > 0);
+}
+
+static void
+check_context(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("run_pending() cannot be called inside a transaction block or function"),
+				 errdetail("Each step of a run is committed by itself.")));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, Pending *pending)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	pending->role = GetUserId();
+	pending->skip = 0;
+	if (!PG_ARGISNULL(0))
+		pending->skip = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
+																PG_GETARG_DATUM(0))) - now;
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("wait_for_others must not be null")));
+	pending->wait_for_others = PG_GETARG_BOOL(1);
+	pending->steps_left = PG_ARGISNULL(2) ? PG_INT64_MAX : PG_GETARG_INT64(2);
+	if (pending->skip < 0 || pending->steps_left < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be negative", pending->skip < 0 ? "skip" : "max_steps")));
+}
+
+/* run_pending(skip interval, wait_for_others boolean, max_steps bigint) */
+Datum
+ef_run_pending(PG_FUNCTION_ARGS)
+{
+	Pending		pending;
+
+	check_context(fcinfo);
+	read_arguments(fcinfo, &pending);
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	pending.context = CurrentMemoryContext;
+	PG_TRY();
+	{
+		do
+		{
+			pending.progress = false;
+			make_pass(&pending);
+		} while (pending.progress && pending.steps_left > 0);
+	}
+	PG_FINALLY();
+	{
+		ef_move_clock(0);
+		ef_release_branch();
+	}
+	PG_END_TRY();
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  How a run starts, and how it is ended from outside.
+ *
+ * At most one open run has a workflow_id: the unique index on the main line's
+ * row says so.  Whoever starts one waits there for others that are starting or
+ * closing a run of the same workflow_id, and then does what the options say.
+ * The past of a workflow_id is looked at after the row is there: from then on
+ * no other run can be open, so all of the past is closed and visible.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "engine/engine.h"
+#include "engine/history.h"
+#include "engine/rights.h"
+#include "engine/run.h"
+#include "engine/store.h"
+#include "errcodes.h"
+
+/* ---- identifiers ---- */
+
+/* The time as 48 bits of milliseconds and 12 bits of their fraction; always later than the one before. */
+static uint64
+next_time(void)
+{
+	static uint64 last = 0;
+	const int64 epoch = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	int64		microseconds = GetCurrentTimestamp() + epoch;
+	uint64		time = ((uint64) (microseconds / 1000) << 12) | (uint64) (microseconds % 1000 * 4096 / 1000);
+
+	last = Max(time, last + 1);
+	return last;
+}
+
+void
+ef_new_run_id(pg_uuid_t *run_id)
+{
+	uint64		time = next_time();
+	uint64		high = pg_hton64((time >> 12 << 16) | 0x7000 | (time & 0xFFF));
+
+	if (!pg_strong_random(run_id->data + 8, 8))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	memcpy(run_id->data, &high, 8);
+	run_id->data[8] = (run_id->data[8] & 0x3F) | 0x80;
+}
+
+/* ---- the past and the present of a workflow_id ---- */
+
+static char *
+text_of(const pg_uuid_t *run_id)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run_id)));
+}
+
+/*
+ * An open run has the workflow_id.  Returns true with that run if it is to be used; false if the start is to be
+ * tried again, because it is gone by now.
+ */
+static bool
+meet_open_run(const EfStartOptions *options, const char *workflow_id, pg_uuid_t *run_id)
+{
+	Oid			owner;
+	Oid			starter;
+	bool		accessible;
+
+	if (!ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
+		return false;
+	accessible = ef_may_access_run(GetUserId(), owner, starter);
+	if (options->on_conflict == EF_CONFLICT_FAIL || !accessible)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_WORKFLOW_ID_IS_RUNNING),
+				 errmsg("a run with workflow_id \"%s\" is open", workflow_id),
+				 accessible ? errdetail("Its run_id is %s.", text_of(run_id)) :
+				 errdetail("It is another role's."),
+				 accessible ? errhint("on_conflict => 'use_existing' or 'terminate_existing' says what to do in this case.") : 0));
+	if (options->on_conflict == EF_CONFLICT_USE_EXISTING)
+		return true;
+	(void) ef_end_run(run_id, EF_RUN_TERMINATED, NULL, "another run with the same workflow_id was started");
+	return false;
+}
+
+static void
+check_past(const EfStartOptions *options, const char *workflow_id)
+{
+	pg_uuid_t	run_id;
+	Oid			owner;
+	Oid			starter;
+	char		status;
+
+	if (options->on_reuse == EF_REUSE_ALLOW ||
+		!ef_store_find_closed_run(workflow_id, &run_id, &owner, &starter, &status) ||
+		(options->on_reuse == EF_REUSE_ALLOW_IF_FAILED && status != EF_RUN_SUCCEEDED))
+		return;
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_WORKFLOW_ID_WAS_USED),
+			 errmsg("workflow_id \"%s\" was used before", workflow_id),
+			 ef_may_access_run(GetUserId(), owner, starter) ?
+			 errdetail("The last run with it is %s.", text_of(&run_id)) : 0));
+}
+
+/* ---- start and end ---- */
+
+static TimestampTz
+deadline_from(const EfStartOptions *options, TimestampTz due_at)
+{
+	double		seconds = options->workflow->machine->timeout_seconds;
+
+	if (options->timeout > 0)
+		return due_at + options->timeout;
+	if (seconds > 0 && seconds < 1e11)
+		return due_at + (TimestampTz) (seconds * USECS_PER_SEC);
+	return DT_NOEND;
+}
+
+void
+ef_prepare_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id, EfBranch *branch)
+{
+	EfRun	   *run = &branch->run;
+	const AslScope *scope = &options->workflow->machine->root;
+
+	memset(branch, 0, sizeof(*branch));
+	ef_new_run_id(&run->run_id);
+	run->workflow = options->workflow;
+	run->owner = options->owner;
+	run->starter = options->starter;
+	run->started_at = ef_now();
+	run->workflow_id = unconstify(char *, workflow_id);
+	run->input = input;
+	branch->parent_id = EF_NO_PARENT;
+	branch->status = EF_BRANCH_READY;
+	branch->due_at = run->started_at + options->delay;
+	run->deadline = deadline_from(options, branch->due_at);
+	branch->state = &scope->states[scope->start_at];
+	branch->data = input;
+}
+
+void
+ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id, pg_uuid_t *run_id)
+{
+	EfBranch	branch;
+	EfBranchKey key;
+
+	ef_prepare_run(options, input, workflow_id, &branch);
+	while (!ef_store_insert_branch(&branch))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (meet_open_run(options, workflow_id, run_id))
+			return;
+	}
+	if (workflow_id)
+		check_past(options, workflow_id);
+	ef_store_insert_run(&branch.run);
+	key.run_id = branch.run.run_id;
+	key.branch_id = branch.branch_id;
+	ef_announce_due(&key, branch.due_at);
+	*run_id = branch.run.run_id;
+}
+
+bool
+ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *cause)
+{
+	EfClosing	closing = {.status = status, .error = error, .cause = cause};
+
+	if (!ef_store_delete_main_branch(run_id, &closing.step))
+		return false;
+	ef_store_delete_branches(run_id);
+	ef_store_insert_closed_run(run_id, &closing);
+	ef_announce_closed(run_id);
+	return true;
+}

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *	  A run: what is fixed when it starts, and how it starts and closes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_RUN_H
+#define EF_RUN_H
+
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "engine/workflow.h"
+
+typedef struct EfRun
+{
+	pg_uuid_t	run_id;
+	const EfWorkflow *workflow;
+	Oid			owner;			/* whose rights its activities have */
+	Oid			starter;		/* who started it; InvalidOid: the owner */
+	TimestampTz started_at;
+	TimestampTz deadline;		/* DT_NOEND: none */
+	char	   *workflow_id;	/* NULL: none was given */
+	Jsonb	   *input;			/* NULL: not loaded */
+} EfRun;
+
+/* What to do when an open run has the workflow_id already. */
+typedef enum EfConflictPolicy
+{
+	EF_CONFLICT_FAIL,
+	EF_CONFLICT_USE_EXISTING,
+	EF_CONFLICT_TERMINATE_EXISTING
+} EfConflictPolicy;
+
+/* What to do when only closed runs had the workflow_id. */
+typedef enum EfReusePolicy
+{
+	EF_REUSE_ALLOW,
+	EF_REUSE_ALLOW_IF_FAILED,
+	EF_REUSE_REJECT
+} EfReusePolicy;
+
+/* What one call of start_workflow() asks for, apart from input and workflow_id, which differ from run to run. */
+typedef struct EfStartOptions
+{
+	const EfWorkflow *workflow;
+	Oid			owner;
+	Oid			starter;		/* InvalidOid: the owner */
+	EfConflictPolicy on_conflict;
+	EfReusePolicy on_reuse;
+	int64		delay;			/* microseconds */
+	int64		timeout;		/* microseconds from when it is due; 0: the machine's own, if it has one */
+} EfStartOptions;
+
+/* A new, time-ordered identifier (UUID version 7); later ones of a process are greater. */
+extern void ef_new_run_id(pg_uuid_t *run_id);
+
+/*
+ * A run and its main line as they are before the first state, in memory only; the rest of the branch (contexts)
+ * is empty.
+ */
+struct EfBranch;
+extern void ef_prepare_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id,
+						   struct EfBranch *branch);
+
+/* Start a run, or find the open one where the options say so: *run_id tells which. */
+extern void ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id, pg_uuid_t *run_id);
+
+/*
+ * End an open run from outside, whatever its branches are doing: they find their rows gone and roll back.
+ * False if it is not open (any more).
+ */
+extern bool ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *cause);
+
+#endif							/* EF_RUN_H */

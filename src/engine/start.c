@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * start.c
+ *	  SQL functions that start and end runs: start_workflow(), run_workflow(),
+ *	  terminate_workflow(); and fail(), for activities.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "engine/advance.h"
+#include "engine/history.h"
+#include "engine/rights.h"
+#include "engine/store.h"
+#include "errcodes.h"
+
+PG_FUNCTION_INFO_V1(ef_start_workflow);
+PG_FUNCTION_INFO_V1(ef_run_workflow);
+PG_FUNCTION_INFO_V1(ef_terminate_workflow);
+PG_FUNCTION_INFO_V1(ef_fail);
+
+/* ---- arguments ---- */
+
+static void
+refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+static char *
+text_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	refuse_null(fcinfo, arg, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* One of the words, by its number. */
+static int
+word_arg(FunctionCallInfo fcinfo, int arg, const char *name, const char *const *words, int nwords)
+{
+	char	   *value = text_arg(fcinfo, arg, name);
+	StringInfoData list;
+	int			i;
+
+	for (i = 0; i < nwords; i++)
+	{
+		if (strcmp(value, words[i]) == 0)
+			return i;
+	}
+	initStringInfo(&list);
+	for (i = 0; i < nwords; i++)
+		appendStringInfo(&list, "%s'%s'", i == 0 ? "" : i == nwords - 1 ? " or " : ", ", words[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s: \"%s\"", name, value),
+			 errdetail("It must be %s.", list.data)));
+	return 0;					/* keep compiler quiet */
+}
+
+/* An interval from now, in microseconds; 0 for NULL. */
+static int64
+interval_arg(FunctionCallInfo fcinfo, int arg, const char *name, bool zero_allowed)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz then;
+
+	if (PG_ARGISNULL(arg))
+		return 0;
+	then = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
+												   PG_GETARG_DATUM(arg)));
+	if (TIMESTAMP_NOT_FINITE(then) || then < now || (then == now && !zero_allowed))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be %s", name, zero_allowed ? "zero or positive" : "positive")));
+	return then - now;
+}
+
+static int32
+version_arg(FunctionCallInfo fcinfo, int arg)
+{
+	int32		version;
+
+	if (PG_ARGISNULL(arg))
+		return 0;
+	version = PG_GETARG_INT32(arg);
+	if (version <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version must be positive")));
+	return version;
+}
+
+static void
+set_workflow(EfStartOptions *options, const char *name, int32 version)
+{
+	options->workflow = ef_workflow_to_start(name, version, GetUserId(), &options->owner);
+	options->starter = options->owner == GetUserId() ? InvalidOid : GetUserId();
+}
+
+/* ---- start_workflow ---- */
+
+/* Work started in a server without workers waits for run_pending(): say so, once. */
+static void
+notice_missing_workers(void)
+{
+	static bool said = false;
+
+	if (said || (ef_announcement_receiver && ef_announcement_receiver->workers_run()))
+		return;
+	said = true;
+	ereport(NOTICE,
+			(errmsg("no background workers advance the workflows of this database"),
+			 errhint("CALL expense_flow.run_pending() does what is due. For background workers, add expense_flow to shared_preload_libraries and restart the server.")));
+}
+
+static void
+read_options(FunctionCallInfo fcinfo, EfStartOptions *options)
+{
+	static const char *const on_conflict[] = {
+		[EF_CONFLICT_FAIL] = "fail",
+		[EF_CONFLICT_USE_EXISTING] = "use_existing",
+		[EF_CONFLICT_TERMINATE_EXISTING] = "terminate_existing",
+	};
+	static const char *const on_reuse[] = {
+		[EF_REUSE_ALLOW] = "allow",
+		[EF_REUSE_ALLOW_IF_FAILED] = "allow_if_failed",
+		[EF_REUSE_REJECT] = "reject",
+	};
+
+	memset(options, 0, sizeof(*options));
+	options->on_conflict = word_arg(fcinfo, 3, "on_conflict", on_conflict, lengthof(on_conflict));
+	options->on_reuse = word_arg(fcinfo, 4, "on_reuse", on_reuse, lengthof(on_reuse));
+	options->delay = interval_arg(fcinfo, 5, "start_delay", true);
+	options->timeout = interval_arg(fcinfo, 6, "run_timeout", false);
+	set_workflow(options, text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 7));
+}
+
+/*
+ * start_workflow(workflow text, input jsonb, workflow_id text, on_conflict text, on_reuse text,
+ *				  start_delay interval, run_timeout interval, version integer) returns uuid
+ */
+Datum
+ef_start_workflow(PG_FUNCTION_ARGS)
+{
+	EfStartOptions options;
+	char	   *workflow_id = NULL;
+	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
+
+	read_options(fcinfo, &options);
+	refuse_null(fcinfo, 1, "input");
+	if (!PG_ARGISNULL(2))
+	{
+		workflow_id = text_to_cstring(PG_GETARG_TEXT_PP(2));
+		if (workflow_id[0] == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("workflow_id must not be empty")));
+	}
+	ef_start_run(&options, PG_GETARG_JSONB_P(1), workflow_id, run_id);
+	notice_missing_workers();
+	PG_RETURN_UUID_P(run_id);
+}
+
+/* ---- run_workflow ---- */
+
+static void
+sleep_until(TimestampTz until)
+{
+	if (until == DT_NOEND)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_FAILED),
+				 errmsg("the workflow waits for ever")));
+	for (;;)
+	{
+		TimestampTz now = ef_now();
+		int64		milliseconds = (until - now + 999) / 1000;
+
+		if (now >= until)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) Min(milliseconds, 3600 * 1000), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static void
+raise_failure(const EfBranch *branch, const EfEnd *end)
+{
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_RUN_FAILED),
+			 errmsg("workflow \"%s\" failed: %s", branch->run.workflow->name,
+					end->error ? end->error : "without an error name"),
+			 end->cause ? errdetail_internal("%s", end->cause) : 0));
+}
+
+/*
+ * run_workflow(workflow text, input jsonb) returns jsonb
+ *
+ * The run is in the caller's transaction from its start to its end, so its branch needs no row.
+ */
+Datum
+ef_run_workflow(PG_FUNCTION_ARGS)
+{
+	EfStartOptions options = {0};
+	EfBranch	branch;
+	EfEnd		end;
+	Jsonb	   *output;
+	Size		size;
+
+	check_stack_depth();
+	set_workflow(&options, text_arg(fcinfo, 0, "workflow"), 0);
+	refuse_null(fcinfo, 1, "input");
+	ef_prepare_run(&options, PG_GETARG_JSONB_P(1), NULL, &branch);
+	ef_branch_create_contexts(&branch, CurrentMemoryContext);
+	ef_store_insert_run(&branch.run);
+	while (ef_advance_loaded(&branch, true, &end) == EF_ADVANCE_WAITING)
+		sleep_until(branch.due_at);
+	if (end.status != EF_RUN_SUCCEEDED)
+		raise_failure(&branch, &end);
+	size = VARSIZE(branch.data);
+	output = palloc(size);
+	memcpy(output, branch.data, size);
+	ef_branch_delete_contexts(&branch);
+	PG_RETURN_JSONB_P(output);
+}
+
+/* ---- terminate_workflow ---- */
+
+/* Is this text a run_id as the server writes it? */
+static bool
+read_run_id(const char *text, pg_uuid_t *run_id)
+{
+	if (strlen(text) != 36 || strspn(text, "0123456789abcdefABCDEF-") != 36 ||
+		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
+		return false;
+	*run_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+	return true;
+}
+
+/* The open run of a workflow_id that the caller may steer; raises EF002 or EF006 if there is none. */
+static void
+get_open_run(const char *workflow_id, pg_uuid_t *run_id)
+{
+	Oid			owner;
+	Oid			starter;
+	char		status;
+	bool		open = false;
+	bool		exists = true;
+
+	if (ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
+		open = true;
+	else if (!ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status))
+		exists = read_run_id(workflow_id, run_id) && ef_store_run_is_open(run_id, &owner, &starter, &open);
+	if (!exists || !ef_may_access_run(GetUserId(), owner, starter))
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_NOT_FOUND),
+				 errmsg("no run has workflow_id \"%s\"", workflow_id)));
+	if (!open)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
+				 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
+}
+
+/* terminate_workflow(workflow_id text, reason text) returns void */
+Datum
+ef_terminate_workflow(PG_FUNCTION_ARGS)
+{
+	char	   *workflow_id = text_arg(fcinfo, 0, "workflow_id");
+	char	   *reason = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	pg_uuid_t	run_id;
+
+	get_open_run(workflow_id, &run_id);
+	if (!ef_end_run(&run_id, EF_RUN_TERMINATED, NULL, reason))
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
+				 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
+	PG_RETURN_VOID();
+}
+
+/* ---- fail ---- */
+
+/* fail(error text, cause text) returns void, which it never does */
+Datum
+ef_fail(PG_FUNCTION_ARGS)
+{
+	char	   *error = text_arg(fcinfo, 0, "error");
+	char	   *cause = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_RAISED_BY_FAIL),
+			 errmsg_internal("%s", error),
+			 cause ? errdetail_internal("%s", cause) : 0));
+	PG_RETURN_VOID();			/* keep compiler quiet */
+}

@@ -1,0 +1,305 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.c
+ *	  One visit of a branch to a state: evaluating it, without storing anything.
+ *
+ * One function for each type of state.  A visit ends with the state left, at
+ * rest (a wait, a retry) or failed; a later visit goes on where one came to
+ * rest, which the branch's status tells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/jsonb.h"
+
+#include "engine/activity.h"
+#include "engine/alias.h"
+#include "engine/engine.h"
+#include "engine/history.h"
+#include "engine/settings.h"
+#include "engine/state.h"
+
+#define LAMBDA_PREFIX "arn:aws:lambda:"
+#define SQL_PREFIX "sql:"
+
+void
+ef_add_event(EfVisit *visit, char event)
+{
+	Assert(visit->nevents < EF_MAX_EVENTS);
+	visit->events[visit->nevents++] = event;
+	visit->events[visit->nevents] = '\0';
+}
+
+void
+ef_begin_visit(EfVisit *visit, EfBranch *branch, bool in_query)
+{
+	memset(visit, 0, sizeof(*visit));
+	visit->branch = branch;
+	visit->state = branch->state;
+	visit->began_at = ef_now();
+	visit->in_query = in_query;
+	visit->next = branch->state->next;
+	visit->variables = branch->variables;
+	visit->env.context = ef_context_object;
+	visit->env.context_arg = visit;
+	visit->env.variables = branch->variables;
+	visit->env.data_limit = ef_data_limit;
+	if (branch->status == EF_BRANCH_READY)
+	{
+		branch->entered_at = visit->began_at;
+		ef_add_event(visit, ef_entered_event(visit->state->type));
+	}
+}
+
+static void
+set_failure(EfVisit *visit, const char *name, char *cause)
+{
+	visit->failure.name = unconstify(char *, name);
+	visit->failure.cause = cause;
+}
+
+/* ---- the types of states ---- */
+
+static EfVisitResult
+leave(EfVisit *visit)
+{
+	ef_add_event(visit, ef_exited_event(visit->state->type));
+	return EF_VISIT_LEFT;
+}
+
+/* The output of a state whose work's result is its effective input (or what result makes of it). */
+static EfVisitResult
+pass_through(EfVisit *visit, Jsonb *(*result) (const AslState *state, Jsonb *effective))
+{
+	Jsonb	   *input = visit->branch->data;
+	Jsonb	   *effective;
+
+	if (!asl_effective_input(visit->state, input, &visit->env, &effective, NULL, &visit->failure))
+		return EF_VISIT_FAILED;
+	if (result)
+		effective = result(visit->state, effective);
+	if (!asl_output(visit->state, input, effective, &visit->env, &visit->output, &visit->variables, NULL,
+					&visit->failure))
+		return EF_VISIT_FAILED;
+	return leave(visit);
+}
+
+static EfVisitResult
+visit_choice(EfVisit *visit)
+{
+	if (!asl_choose(visit->state, visit->branch->data, &visit->env, &visit->next, &visit->output,
+					&visit->variables, &visit->failure))
+		return EF_VISIT_FAILED;
+	return leave(visit);
+}
+
+static EfVisitResult
+visit_wait(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+
+	if (branch->status == EF_BRANCH_READY)
+	{
+		TimestampTz until;
+
+		if (!asl_wait_until(visit->state, branch->data, branch->entered_at, &visit->env, &until, &visit->failure))
+			return EF_VISIT_FAILED;
+		if (until > visit->began_at)
+		{
+			visit->status = EF_BRANCH_WAITING;
+			visit->due_at = until;
+			return EF_VISIT_RESTS;
+		}
+	}
+	return pass_through(visit, NULL);
+}
+
+static EfVisitResult
+visit_fail(EfVisit *visit)
+{
+	AslError	failure;
+
+	if (asl_fail(visit->state, visit->branch->data, &visit->env, &failure, &visit->failure))
+		visit->failure = failure;
+	return EF_VISIT_FAILED;
+}
+
+/* ---- Task ---- */
+
+/* The events of a Task's attempt, which AWS calls otherwise when the resource is a Lambda function. */
+static char
+task_event(const EfVisit *visit, char event, char lambda_event)
+{
+	bool		lambda = strncmp(visit->state->resource, LAMBDA_PREFIX, strlen(LAMBDA_PREFIX)) == 0;
+
+	return lambda ? lambda_event : event;
+}
+
+/* What to do with an activity's result, while its effects can still be undone. */
+static bool
+use_result(Jsonb *result, void *arg, AslError *error)
+{
+	EfVisit    *visit = arg;
+
+	return asl_output(visit->state, visit->branch->data, result, &visit->env, &visit->output, &visit->variables,
+					  NULL, error);
+}
+
+static int64
+remaining_time(const EfRun *run)
+{
+	return run->deadline == DT_NOEND ? PG_INT64_MAX : Max(run->deadline - ef_now(), 0);
+}
+
+static EfVisitResult
+call_function(EfVisit *visit, EfActivityCall *call)
+{
+	EfActivityResult result = ef_call_activity(call);
+
+	visit->failure = call->failure;
+	switch (result)
+	{
+		case EF_ACTIVITY_SUCCEEDED:
+			ef_add_event(visit, task_event(visit, EF_EVENT_SUCCEEDED, EF_EVENT_LAMBDA_SUCCEEDED));
+			return leave(visit);
+		case EF_ACTIVITY_FAILED:
+			ef_add_event(visit, task_event(visit, EF_EVENT_FAILED, EF_EVENT_LAMBDA_FAILED));
+			return EF_VISIT_FAILED;
+		case EF_ACTIVITY_TIMED_OUT:
+			ef_add_event(visit, task_event(visit, EF_EVENT_TIMED_OUT, EF_EVENT_LAMBDA_TIMED_OUT));
+			return EF_VISIT_FAILED;
+		case EF_ACTIVITY_RUN_TIMED_OUT:
+			return EF_VISIT_RUN_TIMED_OUT;
+	}
+	elog(ERROR, "unrecognized result of an activity: %d", (int) result);
+	return EF_VISIT_FAILED;		/* keep compiler quiet */
+}
+
+static EfVisitResult
+visit_sql_task(EfVisit *visit, const char *function)
+{
+	EfRun	   *run = &visit->branch->run;
+	EfActivityCall call = {.function = function, .role = run->owner};
+	double		heartbeat;
+
+	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &call.input, NULL, &visit->failure) ||
+		!asl_task_timeout(visit->state, visit->branch->data, &visit->env, &call.timeout_seconds, &heartbeat,
+						  &visit->failure))
+		return EF_VISIT_FAILED;
+	call.remaining = remaining_time(run);
+	call.fire_triggers = !visit->in_query;
+	call.restricted = !visit->in_query && MyBackendType != B_BG_WORKER && run->owner != GetUserId();
+	call.finish = use_result;
+	call.finish_arg = visit;
+	visit->did_work = true;
+	ef_add_event(visit, task_event(visit, EF_EVENT_SCHEDULED, EF_EVENT_LAMBDA_SCHEDULED));
+	ef_add_event(visit, task_event(visit, EF_EVENT_STARTED, EF_EVENT_LAMBDA_STARTED));
+	return call_function(visit, &call);
+}
+
+static EfVisitResult
+visit_task(EfVisit *visit)
+{
+	const char *resource = ef_resolve_resource(visit->state->resource);
+
+	if (resource == NULL)
+	{
+		set_failure(visit, "States.Runtime",
+					psprintf("no resource alias matches \"%s\"", visit->state->resource));
+		return EF_VISIT_FAILED;
+	}
+	if (strncmp(resource, SQL_PREFIX, strlen(SQL_PREFIX)) == 0)
+		return visit_sql_task(visit, resource + strlen(SQL_PREFIX));
+	set_failure(visit, "States.Runtime", psprintf("resources like \"%s\" are not supported", resource));
+	return EF_VISIT_FAILED;
+}
+
+EfVisitResult
+ef_visit_state(EfVisit *visit)
+{
+	switch (visit->state->type)
+	{
+		case ASL_PASS:
+			return pass_through(visit, asl_pass_result);
+		case ASL_SUCCEED:
+			return pass_through(visit, NULL);
+		case ASL_CHOICE:
+			return visit_choice(visit);
+		case ASL_WAIT:
+			return visit_wait(visit);
+		case ASL_FAIL:
+			return visit_fail(visit);
+		case ASL_TASK:
+			return visit_task(visit);
+		case ASL_PARALLEL:
+		case ASL_MAP:
+			break;
+	}
+	set_failure(visit, "States.Runtime",
+				psprintf("states of the type of \"%s\" are not supported", visit->state->name));
+	return EF_VISIT_FAILED;
+}
+
+/* ---- failures ---- */
+
+static Jsonb *
+failure_details(const AslError *failure, TimestampTz retry_at, int attempt)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(&state, "error", failure->name);
+	ef_push_text(&state, "cause", failure->cause);
+	if (attempt > 0)
+	{
+		ef_push_int(&state, "attempt", attempt);
+		ef_push_text(&state, "retry_at", ef_format_time(retry_at));
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* The counts of retries of the branch's state, to be changed. */
+static int16 *
+retrier_counts(EfBranch *branch)
+{
+	if (branch->retrier_counts == NULL)
+		branch->retrier_counts = MemoryContextAllocZero(branch->fixed, branch->state->nretriers * sizeof(int16));
+	return branch->retrier_counts;
+}
+
+static bool
+retry(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+	double		delay;
+
+	if (visit->state->nretriers == 0 ||
+		!asl_retry(visit->state, &visit->failure, retrier_counts(branch), &delay))
+		return false;
+	if (branch->retry_count < PG_INT16_MAX)
+		branch->retry_count++;
+	visit->status = EF_BRANCH_RETRYING;
+	visit->due_at = ef_now() + (TimestampTz) (Min(delay, 1e10) * USECS_PER_SEC);
+	visit->details = failure_details(&visit->failure, visit->due_at, branch->retry_count);
+	return true;
+}
+
+EfVisitResult
+ef_handle_failure(EfVisit *visit)
+{
+	AslError	error;
+	bool		caught;
+
+	if (retry(visit))
+		return EF_VISIT_RESTS;
+	if (!asl_catch(visit->state, visit->branch->data, &visit->failure, &visit->env, &caught, &visit->next,
+				   &visit->output, &visit->variables, &error))
+	{
+		visit->failure = error;
+		caught = false;
+	}
+	visit->details = failure_details(&visit->failure, 0, 0);
+	return caught ? leave(visit) : EF_VISIT_FAILED;
+}

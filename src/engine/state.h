@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *	  One visit of a branch to a state: evaluating it, without storing anything.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_STATE_H
+#define EF_STATE_H
+
+#include "asl/asl.h"
+#include "engine/branch.h"
+
+#define EF_MAX_EVENTS 15
+
+typedef enum EfVisitResult
+{
+	EF_VISIT_LEFT,				/* output, variables and next are set */
+	EF_VISIT_RESTS,				/* until due_at, with this status */
+	EF_VISIT_FAILED,			/* see failure */
+	EF_VISIT_RUN_TIMED_OUT
+} EfVisitResult;
+
+typedef struct EfVisit
+{
+	EfBranch   *branch;
+	const AslState *state;
+	AslEnv		env;
+	TimestampTz began_at;
+	bool		in_query;		/* the branch is advanced inside a query (run_workflow) */
+
+	char		events[EF_MAX_EVENTS + 1];
+	int			nevents;
+	Jsonb	   *details;		/* for the history; NULL: none */
+	bool		did_work;		/* an SQL activity has run */
+
+	int			next;			/* as AslState.next */
+	Jsonb	   *output;
+	Jsonb	   *variables;
+
+	char		status;
+	TimestampTz due_at;
+
+	AslError	failure;
+} EfVisit;
+
+/* Everything is allocated in the current memory context. */
+extern void ef_begin_visit(EfVisit *visit, EfBranch *branch, bool in_query);
+extern EfVisitResult ef_visit_state(EfVisit *visit);
+
+/* Retry or Catch, or nothing of both: then the result is EF_VISIT_FAILED again. */
+extern EfVisitResult ef_handle_failure(EfVisit *visit);
+
+extern void ef_add_event(EfVisit *visit, char event);
+
+/* The context object, `$$`; arg is an EfVisit. */
+extern Jsonb *ef_context_object(void *arg);
+
+/* Helpers to build an object; a NULL value is left out. */
+extern void ef_push_text(JsonbParseState **state, const char *key, const char *value);
+extern void ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *value);
+extern void ef_push_int(JsonbParseState **state, const char *key, int64 value);
+
+/* A time as the language writes it: 2026-01-31T12:00:00.123Z. */
+extern char *ef_format_time(TimestampTz time);
+
+#endif							/* EF_STATE_H */

@@ -1,0 +1,769 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  The engine's tables: every statement on them.
+ *
+ * Each statement is a saved plan, executed as the role that owns the tables.
+ * Names and operators are qualified, so that no search_path matters.
+ *
+ * All statements find their rows through an index, and must: the tables are
+ * often nearly empty when a plan is made and large a minute later, and a plan
+ * is kept until somebody analyzes the table.  So plans are generic, and made
+ * with sequential scans off.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+
+#include "engine/history.h"
+#include "engine/rights.h"
+#include "engine/store.h"
+#include "errcodes.h"
+
+#define MAX_ARGS 13
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define NE " OPERATOR(pg_catalog.<>) "
+#define LE " OPERATOR(pg_catalog.<=) "
+#define GT " OPERATOR(pg_catalog.>) "
+
+typedef enum StatementId
+{
+	LOAD_BRANCH,
+	RUN_INPUT,
+	INSERT_RUN,
+	INSERT_BRANCH,
+	UPDATE_BRANCH_STEP,
+	UPDATE_BRANCH,
+	UPDATE_BRANCH_VARIABLES,
+	DELETE_BRANCH,
+	DELETE_MAIN_BRANCH,
+	DELETE_BRANCHES,
+	INSERT_TRANSITION,
+	INSERT_CLOSED_RUN,
+	FIND_OPEN_RUN,
+	FIND_RUN,
+	FIND_CLOSED_RUN,
+	DUE_BRANCHES,
+	DUE_BRANCHES_OF_ROLE,
+	STATEMENT_COUNT
+} StatementId;
+
+typedef struct Statement
+{
+	const char *text;
+	int			nargs;
+	Oid			argtypes[MAX_ARGS];
+} Statement;
+
+static const Statement statements[STATEMENT_COUNT] = {
+	[LOAD_BRANCH] = {
+		"SELECT b.parent_id, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
+		" b.state, b.context, b.variables, b.pending,"
+		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
+		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output"
+		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
+		" LEFT JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
+		" AND t.branch_id" EQ "b.branch_id"
+		" WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2",
+		2, {UUIDOID, INT4OID}
+	},
+	[RUN_INPUT] = {
+		"SELECT input FROM expense_flow.run WHERE run_id" EQ "$1",
+		1, {UUIDOID}
+	},
+	[INSERT_RUN] = {
+		"INSERT INTO expense_flow.run (run_id, version_id, owner, started_at, deadline, starter, workflow_id, input)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		8, {UUIDOID, INT4OID, REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, REGROLEOID, TEXTOID, JSONBOID}
+	},
+	[INSERT_BRANCH] = {
+		"INSERT INTO expense_flow.branch"
+		" (run_id, branch_id, parent_id, step, data_step, status, due_at, state, workflow_id, context, variables)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" ON CONFLICT (workflow_id) WHERE workflow_id IS NOT NULL DO NOTHING",
+		11, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
+	},
+	[UPDATE_BRANCH_STEP] = {
+		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		6, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID}
+	},
+	[UPDATE_BRANCH] = {
+		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
+		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		12, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID}
+	},
+	[UPDATE_BRANCH_VARIABLES] = {
+		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
+		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12, variables = $13"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		13, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID, JSONBOID}
+	},
+	[DELETE_BRANCH] = {
+		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		3, {UUIDOID, INT4OID, INT4OID}
+	},
+	[DELETE_MAIN_BRANCH] = {
+		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "0 RETURNING step",
+		1, {UUIDOID}
+	},
+	[DELETE_BRANCHES] = {
+		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" NE "0",
+		1, {UUIDOID}
+	},
+	[INSERT_TRANSITION] = {
+		"INSERT INTO expense_flow.transition"
+		" (run_id, step, branch_id, began_at, at, events, state, output, details)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		9, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
+	},
+	[INSERT_CLOSED_RUN] = {
+		"INSERT INTO expense_flow.closed_run (run_id, status, closed_at, step, error, cause)"
+		" VALUES ($1, $2, $3, $4, $5, $6)",
+		6, {UUIDOID, CHAROID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID}
+	},
+	[FIND_OPEN_RUN] = {
+		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid"
+		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
+		" WHERE b.workflow_id" EQ "$1",
+		1, {TEXTOID}
+	},
+	[FIND_RUN] = {
+		"SELECT r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, EXISTS (SELECT FROM expense_flow.branch b"
+		" WHERE b.run_id" EQ "r.run_id AND b.branch_id" EQ "0)"
+		" FROM expense_flow.run r WHERE r.run_id" EQ "$1",
+		1, {UUIDOID}
+	},
+	[FIND_CLOSED_RUN] = {
+		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, c.status"
+		" FROM expense_flow.run r JOIN expense_flow.closed_run c ON c.run_id" EQ "r.run_id"
+		" WHERE r.workflow_id" EQ "$1 ORDER BY r.started_at DESC LIMIT 1",
+		1, {TEXTOID}
+	},
+	[DUE_BRANCHES] = {
+		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE due_at IS NOT NULL"
+		" ORDER BY due_at LIMIT $1",
+		1, {INT8OID}
+	},
+	[DUE_BRANCHES_OF_ROLE] = {
+		"SELECT b.run_id, b.branch_id, b.due_at"
+		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
+		" WHERE b.due_at IS NOT NULL AND b.due_at" LE "$2 AND"
+		" (pg_catalog.pg_has_role($1, r.owner, 'USAGE') OR pg_catalog.pg_has_role($1, r.starter, 'USAGE'))"
+		" AND b.due_at OPERATOR(pg_catalog.>=) $3"
+		" AND (b.due_at, b.run_id, b.branch_id)" GT "($3, $4, $5)"
+		" ORDER BY b.due_at, b.run_id, b.branch_id LIMIT $6",
+		6, {OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, INT4OID, INT8OID}
+	},
+};
+
+static SPIPlanPtr plans[STATEMENT_COUNT];
+
+/* The values of a statement in the making; "Arguments args = {0}" begins it. */
+typedef struct Arguments
+{
+	int			count;
+	Datum		values[MAX_ARGS];
+	char		nulls[MAX_ARGS];
+} Arguments;
+
+static void
+add_arg(Arguments *args, Datum value, bool is_null)
+{
+	args->values[args->count] = value;
+	args->nulls[args->count] = is_null ? 'n' : ' ';
+	args->count++;
+}
+
+static void
+add_uuid(Arguments *args, const pg_uuid_t *value)
+{
+	add_arg(args, UUIDPGetDatum(value), false);
+}
+
+static void
+add_int(Arguments *args, int32 value)
+{
+	add_arg(args, Int32GetDatum(value), false);
+}
+
+static void
+add_time(Arguments *args, TimestampTz value, bool is_null)
+{
+	add_arg(args, TimestampTzGetDatum(value), is_null);
+}
+
+static void
+add_text(Arguments *args, const char *value)
+{
+	add_arg(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+}
+
+static void
+add_jsonb(Arguments *args, const Jsonb *value)
+{
+	add_arg(args, PointerGetDatum(value), value == NULL);
+}
+
+/* ---- executing ---- */
+
+static SPIPlanPtr
+plan_of(StatementId id)
+{
+	const Statement *statement = &statements[id];
+	SPIPlanPtr	plan;
+
+	if (plans[id] != NULL)
+		return plans[id];
+	plan = SPI_prepare_cursor(statement->text, statement->nargs, (Oid *) statement->argtypes,
+							  CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a statement of the engine: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	plans[id] = plan;
+	return plan;
+}
+
+/* Will the next execution make a plan? */
+static bool
+is_to_be_planned(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return !source->is_valid || source->gplan == NULL || !source->gplan->is_valid;
+}
+
+static int
+begin_planning(void)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
+
+/* Execute a statement.  The caller is connected to SPI, and reads SPI_tuptable; returns the number of rows. */
+static uint64
+execute(StatementId id, Arguments *args)
+{
+	EfCaller	caller;
+	SPIPlanPtr	plan;
+	int			nest_level = 0;
+	int			result;
+
+	Assert(args->count == statements[id].nargs);
+	ef_become_owner(&caller);
+	plan = plan_of(id);
+	if (is_to_be_planned(plan))
+		nest_level = begin_planning();
+	result = SPI_execute_plan(plan, args->values, args->nulls, false, 0);
+	if (nest_level > 0)
+		AtEOXact_GUC(false, nest_level);
+	ef_become_caller(&caller);
+	if (result < 0)
+		elog(ERROR, "could not execute a statement of the engine: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* The same for a statement that returns nothing. */
+static uint64
+execute_alone(StatementId id, Arguments *args)
+{
+	uint64		rows;
+
+	SPI_connect();
+	rows = execute(id, args);
+	SPI_finish();
+	return rows;
+}
+
+/* ---- reading rows: into a memory context of the caller's ---- */
+
+typedef struct Row
+{
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	MemoryContext context;
+	int			column;			/* the last one read */
+	bool		is_null;
+} Row;
+
+static Row
+get_row(uint64 number, MemoryContext context)
+{
+	Row			row = {SPI_tuptable->vals[number], SPI_tuptable->tupdesc, context, 0, false};
+
+	return row;
+}
+
+static Datum
+next_value(Row *row)
+{
+	return SPI_getbinval(row->tuple, row->desc, ++row->column, &row->is_null);
+}
+
+static Oid
+next_oid(Row *row)
+{
+	Datum		value = next_value(row);
+
+	return row->is_null ? InvalidOid : DatumGetObjectId(value);
+}
+
+static void
+next_uuid(Row *row, pg_uuid_t *uuid)
+{
+	*uuid = *DatumGetUUIDP(next_value(row));
+}
+
+static char *
+next_text(Row *row)
+{
+	Datum		value = next_value(row);
+	char	   *result = NULL;
+
+	if (!row->is_null)
+	{
+		MemoryContext old = MemoryContextSwitchTo(row->context);
+
+		result = TextDatumGetCString(value);
+		MemoryContextSwitchTo(old);
+	}
+	return result;
+}
+
+static Jsonb *
+next_jsonb(Row *row)
+{
+	Datum		value = next_value(row);
+	Jsonb	   *result = NULL;
+
+	if (!row->is_null)
+	{
+		MemoryContext old = MemoryContextSwitchTo(row->context);
+
+		result = DatumGetJsonbPCopy(value);
+		MemoryContextSwitchTo(old);
+	}
+	return result;
+}
+
+/* ---- branches ---- */
+
+static int16 *
+next_counts(Row *row, int expected)
+{
+	Datum		value = next_value(row);
+	ArrayType  *array;
+	int16	   *result;
+	int			count;
+
+	if (row->is_null)
+		return NULL;
+	array = DatumGetArrayTypeP(value);
+	if (ARR_NDIM(array) != 1 || ARR_HASNULL(array) || ARR_ELEMTYPE(array) != INT2OID)
+		elog(ERROR, "invalid counts of retries");
+	count = ARR_DIMS(array)[0];
+	result = MemoryContextAllocZero(row->context, Max(count, expected) * sizeof(int16));
+	memcpy(result, ARR_DATA_PTR(array), count * sizeof(int16));
+	return result;
+}
+
+static Datum
+counts_datum(const EfBranch *branch)
+{
+	Datum	   *elements;
+	int			i;
+
+	if (branch->retrier_counts == NULL)
+		return (Datum) 0;
+	elements = palloc(branch->state->nretriers * sizeof(Datum));
+	for (i = 0; i < branch->state->nretriers; i++)
+		elements[i] = Int16GetDatum(branch->retrier_counts[i]);
+	return PointerGetDatum(construct_array(elements, branch->state->nretriers, INT2OID, 2, true, TYPALIGN_SHORT));
+}
+
+static const AslState *
+find_state(const EfBranch *branch, const char *name)
+{
+	const AslState *state = asl_find_state(branch->run.workflow->machine, name);
+
+	if (state == NULL)
+		elog(ERROR, "version %d of workflow \"%s\" has no state \"%s\"",
+			 branch->run.workflow->version, branch->run.workflow->name, name);
+	return state;
+}
+
+/* Fill a branch from a row of LOAD_BRANCH. */
+static void
+read_branch(Row *row, EfBranch *branch)
+{
+	EfRun	   *run = &branch->run;
+	Datum		value;
+	char	   *state;
+	int			counts_column;
+	Jsonb	   *output;
+
+	value = next_value(row);
+	branch->parent_id = row->is_null ? EF_NO_PARENT : DatumGetInt32(value);
+	branch->step = branch->row_step = DatumGetInt32(next_value(row));
+	branch->data_step = DatumGetInt32(next_value(row));
+	branch->status = DatumGetChar(next_value(row));
+	branch->retry_count = DatumGetInt16(next_value(row));
+	counts_column = row->column++;	/* needs the state */
+	value = next_value(row);
+	branch->due_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
+	value = next_value(row);
+	branch->entered_at = row->is_null ? 0 : DatumGetTimestampTz(value);
+	state = next_text(row);
+	branch->context = next_jsonb(row);
+	branch->variables = next_jsonb(row);
+	value = next_value(row);
+	branch->pending = row->is_null ? 0 : DatumGetInt32(value);
+
+	run->workflow = ef_workflow_by_version(DatumGetInt32(next_value(row)));
+	if (run->workflow == NULL)
+		elog(ERROR, "the workflow's version does not exist");
+	run->owner = next_oid(row);
+	run->starter = next_oid(row);
+	run->started_at = DatumGetTimestampTz(next_value(row));
+	value = next_value(row);
+	run->deadline = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
+	run->workflow_id = next_text(row);
+	run->input = next_jsonb(row);
+	output = next_jsonb(row);
+	branch->data = branch->data_step > 0 ? output : run->input;
+	if (branch->data == NULL)
+		elog(ERROR, "the data of step %d is missing", branch->data_step);
+
+	branch->state = find_state(branch, state);
+	row->column = counts_column;
+	branch->retrier_counts = next_counts(row, branch->state->nretriers);
+}
+
+bool
+ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, &key->run_id);
+	add_int(&args, key->branch_id);
+	SPI_connect();
+	found = execute(LOAD_BRANCH, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, branch->fixed);
+
+		branch->run.run_id = key->run_id;
+		branch->branch_id = key->branch_id;
+		branch->has_row = true;
+		read_branch(&row, branch);
+		branch->rests = branch->status != EF_BRANCH_READY;
+		branch->variables_changed = false;
+	}
+	SPI_finish();
+	return found;
+}
+
+bool
+ef_store_insert_branch(const EfBranch *branch)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	add_arg(&args, Int32GetDatum(branch->parent_id), branch->parent_id == EF_NO_PARENT);
+	add_int(&args, branch->step);
+	add_int(&args, branch->data_step);
+	add_arg(&args, CharGetDatum(branch->status), false);
+	add_time(&args, branch->due_at, branch->due_at == DT_NOEND);
+	add_text(&args, branch->state->name);
+	add_text(&args, branch->branch_id == 0 ? branch->run.workflow_id : NULL);
+	add_jsonb(&args, branch->context);
+	add_jsonb(&args, branch->variables);
+	return execute_alone(INSERT_BRANCH, &args) == 1;
+}
+
+static void
+raise_gone(void)
+{
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_BRANCH_GONE),
+			 errmsg("the run was ended while this process was advancing it")));
+}
+
+void
+ef_store_update_branch(EfBranch *branch)
+{
+	bool		rests = branch->status != EF_BRANCH_READY;
+	StatementId statement = UPDATE_BRANCH_STEP;
+	Arguments	args = {0};
+
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	add_int(&args, branch->row_step);
+	add_int(&args, branch->step);
+	add_int(&args, branch->data_step);
+	add_text(&args, branch->state->name);
+	if (rests || branch->rests || branch->variables_changed)
+	{
+		statement = UPDATE_BRANCH;
+		add_arg(&args, CharGetDatum(branch->status), false);
+		add_arg(&args, Int16GetDatum(branch->retry_count), false);
+		add_arg(&args, counts_datum(branch), branch->retrier_counts == NULL);
+		add_time(&args, branch->due_at, branch->due_at == DT_NOEND);
+		add_time(&args, branch->entered_at, !rests);
+		add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
+		if (branch->variables_changed)
+		{
+			statement = UPDATE_BRANCH_VARIABLES;
+			add_jsonb(&args, branch->variables);
+		}
+	}
+	if (execute_alone(statement, &args) != 1)
+		raise_gone();
+	branch->row_step = branch->step;
+	branch->rests = rests;
+	branch->variables_changed = false;
+}
+
+void
+ef_store_delete_branch(const EfBranch *branch)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	add_int(&args, branch->row_step);
+	if (execute_alone(DELETE_BRANCH, &args) != 1)
+		raise_gone();
+}
+
+bool
+ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, run_id);
+	SPI_connect();
+	found = execute(DELETE_MAIN_BRANCH, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, CurrentMemoryContext);
+
+		*step = DatumGetInt32(next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+/*
+ * A branch that is just starting others keeps its own row locked until they are visible.  The statement waits
+ * for it, but does not see what it started: so repeat until nothing is left to delete.
+ */
+void
+ef_store_delete_branches(const pg_uuid_t *run_id)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	while (execute_alone(DELETE_BRANCHES, &args) > 0)
+		CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- runs and their history ---- */
+
+Jsonb *
+ef_store_run_input(const pg_uuid_t *run_id)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	Row			row;
+	Jsonb	   *input;
+
+	add_uuid(&args, run_id);
+	SPI_connect();
+	if (execute(RUN_INPUT, &args) != 1)
+		raise_gone();
+	row = get_row(0, context);
+	input = next_jsonb(&row);
+	SPI_finish();
+	return input;
+}
+
+void
+ef_store_insert_run(const EfRun *run)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, &run->run_id);
+	add_int(&args, run->workflow->version_id);
+	add_arg(&args, ObjectIdGetDatum(run->owner), false);
+	add_time(&args, run->started_at, false);
+	add_time(&args, run->deadline, run->deadline == DT_NOEND);
+	add_arg(&args, ObjectIdGetDatum(run->starter), !OidIsValid(run->starter));
+	add_text(&args, run->workflow_id);
+	add_jsonb(&args, run->input);
+	execute_alone(INSERT_RUN, &args);
+}
+
+void
+ef_store_insert_transition(const EfBranch *branch, const EfTransition *transition)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->step);
+	add_int(&args, branch->branch_id);
+	add_time(&args, transition->began_at, false);
+	add_time(&args, transition->at, false);
+	add_text(&args, transition->events);
+	add_text(&args, transition->state);
+	add_jsonb(&args, transition->output);
+	add_jsonb(&args, transition->details);
+	execute_alone(INSERT_TRANSITION, &args);
+}
+
+void
+ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	add_arg(&args, CharGetDatum(closing->status), false);
+	add_time(&args, ef_now(), false);
+	add_int(&args, closing->step);
+	add_text(&args, closing->error);
+	add_text(&args, closing->cause);
+	execute_alone(INSERT_CLOSED_RUN, &args);
+}
+
+/* ---- finding ---- */
+
+bool
+ef_store_find_open_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_text(&args, workflow_id);
+	SPI_connect();
+	found = execute(FIND_OPEN_RUN, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, CurrentMemoryContext);
+
+		next_uuid(&row, run_id);
+		*owner = next_oid(&row);
+		*starter = next_oid(&row);
+	}
+	SPI_finish();
+	return found;
+}
+
+bool
+ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *starter, bool *open)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, run_id);
+	SPI_connect();
+	found = execute(FIND_RUN, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, CurrentMemoryContext);
+
+		*owner = next_oid(&row);
+		*starter = next_oid(&row);
+		*open = DatumGetBool(next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+bool
+ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter, char *status)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_text(&args, workflow_id);
+	SPI_connect();
+	found = execute(FIND_CLOSED_RUN, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, CurrentMemoryContext);
+
+		next_uuid(&row, run_id);
+		*owner = next_oid(&row);
+		*starter = next_oid(&row);
+		*status = DatumGetChar(next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+static int
+read_due_branches(StatementId id, Arguments *args, EfDueBranch *branches)
+{
+	int			count;
+	int			i;
+
+	SPI_connect();
+	count = (int) execute(id, args);
+	for (i = 0; i < count; i++)
+	{
+		Row			row = get_row(i, CurrentMemoryContext);
+
+		next_uuid(&row, &branches[i].key.run_id);
+		branches[i].key.branch_id = DatumGetInt32(next_value(&row));
+		branches[i].due_at = DatumGetTimestampTz(next_value(&row));
+	}
+	SPI_finish();
+	return count;
+}
+
+int
+ef_read_due_branches(EfDueBranch *branches, int max)
+{
+	Arguments	args = {0};
+
+	add_arg(&args, Int64GetDatum(max), false);
+	return read_due_branches(DUE_BRANCHES, &args, branches);
+}
+
+int
+ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *after,
+							  EfDueBranch *branches, int max)
+{
+	static const EfDueBranch first = {.key.branch_id = -1, .due_at = DT_NOBEGIN};
+	Arguments	args = {0};
+
+	if (after == NULL)
+		after = &first;
+	add_arg(&args, ObjectIdGetDatum(role), false);
+	add_time(&args, until, false);
+	add_time(&args, after->due_at, false);
+	add_uuid(&args, &after->key.run_id);
+	add_int(&args, after->key.branch_id);
+	add_arg(&args, Int64GetDatum(max), false);
+	return read_due_branches(DUE_BRANCHES_OF_ROLE, &args, branches);
+}
