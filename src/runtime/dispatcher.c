@@ -34,6 +34,7 @@
 #define WORKER_RETRY_MS		5000	/* after the postmaster had no place for a worker */
 #define WORKER_RESTART_MS	1000	/* for a worker that died young */
 #define READ_RETRY_MS		1000	/* after reading the table, or notifying, failed */
+#define READ_LOST_MS		1000	/* between two searches for lost branches */
 #define MAX_HELD_BACK_MS	1000
 #define EVENTS_PER_NOTIFY	1000
 
@@ -57,6 +58,8 @@ typedef struct Dispatcher
 	TimestampTz last_clock;
 	TimestampTz start_not_before;	/* the postmaster had no place for a worker */
 	TimestampTz read_not_before;
+	TimestampTz search_not_before;	/* for lost branches */
+	int			read_max;		/* how many to read at once */
 	TimestampTz notify_not_before;
 	long		held_back_ms;
 	bool		told_no_worker; /* the log knows that workers are missing */
@@ -73,7 +76,8 @@ static void start_worker(Dispatcher *self, int place, TimestampTz now);
 static void check_clock(Dispatcher *self, TimestampTz now);
 static void fire_timers(Dispatcher *self, TimestampTz now);
 static void read_table(Dispatcher *self, TimestampTz now);
-static void refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int max);
+static int	read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches);
+static void refill_queue(Dispatcher *self, const EfDueBranch *branches, int n);
 static void send_notifications(Dispatcher *self, TimestampTz now);
 static void wake_at(Dispatcher *self, TimestampTz when);
 
@@ -107,6 +111,7 @@ ef_dispatcher_main(Datum main_arg)
 
 	self.context = AllocSetContextCreate(TopMemoryContext, "expense_flow dispatcher",
 										 ALLOCSET_DEFAULT_SIZES);
+	self.read_max = ef_shared->queue_size;
 	serve(&self);
 	proc_exit(0);
 }
@@ -406,19 +411,25 @@ fire_timers(Dispatcher *self, TimestampTz now)
 }
 
 /*
- * When the horizon is due and the queue runs low: read the next branches, as
- * many as can be needed to find a queue full of those not known already.
+ * When the queue runs low, and the horizon is due or branches were lost: read
+ * the next ones, oldest first.
  */
 static void
 read_table(Dispatcher *self, TimestampTz now)
 {
 	EfDatabaseSlot *db = self->db;
 	EfDueBranch *branches;
-	volatile int n = -1;
-	int			max;
+	TimestampTz from = db->horizon;
+	int			n;
 
-	if (db->horizon > now || !ef_queue_runs_low(db))
+	if (!ef_queue_runs_low(db) || (from > now && !db->lost))
 		return;
+	/* Lost branches can wait: those that fail again and again must not keep us busy. */
+	if (from > now && now < self->search_not_before)
+	{
+		wake_at(self, self->search_not_before);
+		return;
+	}
 	if (now < self->read_not_before)
 	{
 		wake_at(self, self->read_not_before);
@@ -427,40 +438,58 @@ read_table(Dispatcher *self, TimestampTz now)
 
 	/* What is announced from now on may be missing in the snapshot. */
 	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	from = db->horizon;
+	if (from > now)
+	{
+		from = DT_NOBEGIN;
+		db->lost = false;
+		self->search_not_before = TimestampTzPlusMilliseconds(now, READ_LOST_MS);
+	}
 	db->horizon = DT_NOEND;
 	db->rereads++;
-	max = ef_shared->queue_size + db->nready + db->ntimers + db->nworkers + 1;
 	LWLockRelease(db->lock);
 
-	branches = MemoryContextAllocHuge(self->context, max * sizeof(EfDueBranch));
+	branches = MemoryContextAllocHuge(self->context, self->read_max * sizeof(EfDueBranch));
+	n = read_branches(self, from, branches);
+	if (n >= 0)
+		refill_queue(self, branches, n);
+	else
+	{
+		LWLockAcquire(db->lock, LW_EXCLUSIVE);
+		db->horizon = DT_NOBEGIN;
+		LWLockRelease(db->lock);
+		self->read_not_before = TimestampTzPlusMilliseconds(now, READ_RETRY_MS);
+		wake_at(self, self->read_not_before);
+	}
+}
+
+/*
+ * Returns -1 when that failed.
+ */
+static int
+read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches)
+{
+	volatile int n = -1;
+
 	PG_TRY();
 	{
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pgstat_report_activity(STATE_RUNNING, "reading branches that are due");
-		n = ef_read_due_branches(branches, max);
+		n = ef_read_due_branches(from, branches, self->read_max);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
 	{
-		ef_process_recover(db->recheck || db->leaving);
+		ef_process_recover(self->db->recheck || self->db->leaving);
+		n = -1;
 	}
 	PG_END_TRY();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(self->context);
-
-	if (n >= 0)
-	{
-		refill_queue(self, branches, n, max);
-		return;
-	}
-	LWLockAcquire(db->lock, LW_EXCLUSIVE);
-	db->horizon = DT_NOBEGIN;
-	LWLockRelease(db->lock);
-	self->read_not_before = TimestampTzPlusMilliseconds(now, READ_RETRY_MS);
-	wake_at(self, self->read_not_before);
+	return n;
 }
 
 static void
@@ -474,13 +503,14 @@ forget_known(HTAB *unknown, const EfEntry *entry)
  * worker's hands.  They come oldest first.
  */
 static void
-refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int max)
+refill_queue(Dispatcher *self, const EfDueBranch *branches, int n)
 {
 	EfDatabaseSlot *db = self->db;
 	EfWakeList	wake = {0};
 	HASHCTL		ctl = {0};
 	HTAB	   *unknown;
 	TimestampTz now;
+	bool		found = false;
 	int			i;
 
 	ctl.keysize = sizeof(EfBranchKey);
@@ -514,13 +544,20 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int max)
 		entry.due_at = branches[i].due_at;
 		if (!ef_queue_refill(db, &entry, now, &wake))
 			break;
+		found = true;
 	}
 	/* The table has more. */
-	if (i == n && n == max)
+	if (i == n && n == self->read_max)
 		ef_queue_lower_horizon(db, branches[n - 1].due_at, NULL);
 	LWLockRelease(db->lock);
 
 	ef_wake_all(&wake);
+
+	/* Should we know all of them already, look further next time. */
+	if (!found && n == self->read_max)
+		self->read_max *= 2;
+	else
+		self->read_max = ef_shared->queue_size;
 
 	/* Timers may have come in: go round again before sleeping. */
 	SetLatch(MyLatch);

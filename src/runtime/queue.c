@@ -36,6 +36,7 @@ ef_queue_reset(EfDatabaseSlot *db)
 	db->nready = 0;
 	db->ntimers = 0;
 	db->horizon = DT_NOBEGIN;
+	db->lost = false;
 }
 
 /*
@@ -55,9 +56,9 @@ ef_queue_announce(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfW
 }
 
 /*
- * A branch could not be advanced.  It comes back however full the queue is and
- * wherever the horizon lies: the table would make it due at once, and only the
- * entry knows how often it was tried.
+ * A branch could not be advanced.  It comes back wherever the horizon lies: the
+ * table would make it due at once, and only the entry knows how often it was
+ * tried.
  */
 void
 ef_queue_put_back(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWakeList *wake)
@@ -103,7 +104,7 @@ ef_queue_take(EfDatabaseSlot *db, EfEntry *entry, EfWakeList *wake)
 	db->nready--;
 
 	/* Crossing the mark is the dispatcher's sign to fill up, if there is anything to fill up from. */
-	if (db->nready == LOW_MARK && (db->horizon != DT_NOEND || db->ntimers > 0))
+	if (db->nready == LOW_MARK && (db->horizon != DT_NOEND || db->lost || db->ntimers > 0))
 		ef_wake_dispatcher(db, wake);
 	return true;
 }
@@ -149,7 +150,10 @@ add_ready(EfDatabaseSlot *db, const EfEntry *entry, EfWakeList *wake)
 	if (db->nready >= ef_shared->queue_size)
 	{
 		/* taking from the queue will wake the dispatcher in time */
-		ef_queue_lower_horizon(db, entry->due_at, NULL);
+		if (entry->tries > 0)
+			db->lost = true;
+		else
+			ef_queue_lower_horizon(db, entry->due_at, NULL);
 		return;
 	}
 	*READY_AT(db, db->nready) = *entry;
@@ -205,9 +209,21 @@ compare_due(const void *a, const void *b)
 static void
 shed_timers(EfDatabaseSlot *db, EfWakeList *wake)
 {
+	int			keep = db->ntimers / 2;
+	int			i;
+
 	qsort(db->timers, db->ntimers, sizeof(EfEntry), compare_due);
-	db->ntimers /= 2;
-	ef_queue_lower_horizon(db, db->timers[db->ntimers].due_at, wake);
+	for (i = keep; i < db->ntimers; i++)
+	{
+		/* in the table, one that is to be repeated has been due for long */
+		if (db->timers[i].tries > 0)
+			db->lost = true;
+		else
+			ef_queue_lower_horizon(db, db->timers[i].due_at, wake);
+	}
+	db->ntimers = keep;
+	if (db->lost)
+		ef_wake_dispatcher(db, wake);
 }
 
 static void

@@ -13,6 +13,9 @@
  *				table yet.  What is announced at or past the horizon is not
  *				even queued; the dispatcher reads it, oldest first, when the
  *				horizon is due and the queue runs low.
+ *	  lost		the same for branches due before the horizon: some that were
+ *				to be repeated later found no place.  They are read once
+ *				everything else is done, and not too often.
  *	  idle		stack of workers that sleep; the last one that fell asleep, with
  *				the warmest caches, is woken first
  *
@@ -92,6 +95,7 @@ typedef struct EfDatabaseSlot
 	EfEntry    *timers;
 	int			ntimers;
 	TimestampTz horizon;
+	bool		lost;
 
 	/* since the slot was made */
 	int64		advances;		/* transactions that advanced a branch */
