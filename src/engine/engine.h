@@ -36,10 +36,10 @@ extern TimestampTz ef_now(void);
 extern long ef_repeat_delay_ms(int failures);
 
 /*
- * Branches by due time, oldest first, at most max of them, from the table by its index (a query; needs a
- * transaction).  Returns how many.
+ * Branches by due time, oldest first, beginning with those due at from, at most max of them, from the table by
+ * its index (a query; needs a transaction).  Returns how many.
  */
-extern int	ef_read_due_branches(EfDueBranch *branches, int max);
+extern int	ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max);
 
 /* Is the extension installed in this database?  (A catalog look-up; needs a transaction.) */
 extern bool ef_extension_exists(void);

@@ -155,9 +155,9 @@ static const Statement statements[STATEMENT_COUNT] = {
 		1, {TEXTOID}
 	},
 	[DUE_BRANCHES] = {
-		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE due_at IS NOT NULL"
-		" ORDER BY due_at LIMIT $1",
-		1, {INT8OID}
+		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE due_at OPERATOR(pg_catalog.>=) $1"
+		" ORDER BY due_at LIMIT $2",
+		2, {TIMESTAMPTZOID, INT8OID}
 	},
 	[DUE_BRANCHES_OF_ROLE] = {
 		"SELECT b.run_id, b.branch_id, b.due_at"
@@ -250,10 +250,12 @@ is_to_be_planned(SPIPlanPtr plan)
 static int
 begin_planning(void)
 {
+	static const char *const off[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"};
 	int			nest_level = NewGUCNestLevel();
+	int			i;
 
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (i = 0; i < lengthof(off); i++)
+		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;
 }
 
@@ -742,10 +744,11 @@ read_due_branches(StatementId id, Arguments *args, EfDueBranch *branches)
 }
 
 int
-ef_read_due_branches(EfDueBranch *branches, int max)
+ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max)
 {
 	Arguments	args = {0};
 
+	add_time(&args, from, false);
 	add_arg(&args, Int64GetDatum(max), false);
 	return read_due_branches(DUE_BRANCHES, &args, branches);
 }
