@@ -186,6 +186,7 @@ string_contains(const JsonbValue *text, const JsonbValue *part)
 
 	for (int i = 0; i + length <= text->val.string.len; i += pg_mblen(text->val.string.val + i))
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (memcmp(text->val.string.val + i, part->val.string.val, length) == 0)
 			return true;
 		if (i == text->val.string.len)

@@ -138,10 +138,11 @@ asl_is_variable_name(const char *name, int length)
 	return true;
 }
 
-/* Behind a backslash. */
+/* Behind a backslash: what follows stands for itself, but in quotes control characters have their usual letters. */
 static bool
-read_escape(Parser *parser, StringInfo text)
+read_escape(Parser *parser, bool quoted, StringInfo text)
 {
+	static const char letters[] = "b\bf\fn\nr\rt\t";
 	char		c;
 
 	if (parser->p >= parser->end)
@@ -153,6 +154,14 @@ read_escape(Parser *parser, StringInfo text)
 	{
 		return asl_read_unicode_escape(&parser->p, parser->end, text) ||
 			problem(parser, "invalid Unicode escape");
+	}
+	for (const char *letter = letters; quoted && *letter; letter += 2)
+	{
+		if (*letter == c)
+		{
+			c = letter[1];
+			break;
+		}
 	}
 	appendStringInfoChar(text, c);
 	return true;
@@ -171,7 +180,7 @@ read_quoted(Parser *parser, PathName *name)
 
 		if (c != '\\')
 			appendStringInfoChar(&text, c);
-		else if (!read_escape(parser, &text))
+		else if (!read_escape(parser, true, &text))
 			return false;
 	}
 	if (parser->p >= parser->end)
@@ -288,7 +297,7 @@ read_dotted(Parser *parser, StepList *list, PathFunction *function)
 		parser->p++;
 		if (c != '\\')
 			appendStringInfoChar(&text, c);
-		else if (!read_escape(parser, &text))
+		else if (!read_escape(parser, false, &text))
 			return false;
 	}
 	if (parser->p == start)

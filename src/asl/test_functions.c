@@ -53,12 +53,21 @@ shown(const char *format, const char *a, const char *b)
 	return CStringGetTextDatum(psprintf(format, a, b));
 }
 
+/* A value must be, byte for byte, the document that the server makes of its text. */
 static Datum
 outcome(bool done, Jsonb *value, const AslError *error)
 {
+	char	   *text;
+	Jsonb	   *expected;
+
 	if (!done)
 		return shown("%s: %s", error->name, error->cause);
-	return CStringGetTextDatum(asl_compact_text(value, NULL));
+	text = asl_compact_text(value, NULL);
+	expected = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	if (asl_compact_size(value) != (int64) strlen(text) || VARSIZE(value) != VARSIZE(expected) ||
+		memcmp(value, expected, VARSIZE(expected)) != 0)
+		return shown("%s%s", "not as the server would build it: ", text);
+	return CStringGetTextDatum(text);
 }
 
 /* (path text, input jsonb, context jsonb, variables jsonb) */

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -196,7 +198,6 @@ asl_within_limit(Jsonb *document, const AslEnv *env, const char *what, AslError 
 {
 	Sink		sink = {NULL, 0, env->data_limit + 1};
 
-	/* Text has at most 6 bytes for each of the document, except in long runs of a number's zeros. */
 	if (env->data_limit <= 0)
 		return true;
 	put_document(&sink, document);
@@ -300,6 +301,37 @@ asl_read_unicode_escape(const char **p, const char *end, StringInfo text)
 	return asl_append_code_point(text, code);
 }
 
+static inline int
+count_digits(const char *p, const char *limit)
+{
+	const char *start = p;
+
+	while (p < limit && isdigit((unsigned char) *p))
+		p++;
+	return p - start;
+}
+
+/* "e+10" at *p, which moves behind it; 0 if there is none. */
+static int64
+read_exponent(const char **p, const char *limit)
+{
+	const char *q = *p;
+	bool		negative = false;
+	int64		exponent = 0;
+
+	if (q >= limit || (*q != 'e' && *q != 'E'))
+		return 0;
+	q++;
+	if (q < limit && (*q == '+' || *q == '-'))
+		negative = *q++ == '-';
+	if (count_digits(q, limit) == 0)
+		return 0;
+	for (; q < limit && isdigit((unsigned char) *q); q++)
+		exponent = Min(exponent * 10 + (*q - '0'), 1000000);
+	*p = q;
+	return negative ? -exponent : exponent;
+}
+
 /*
  * The number at p: *end moves behind it.  A numeric has at most 131072 digits before and 16383 digits after the
  * decimal point; what needs more is refused here, before numeric_in would raise an error.
@@ -308,41 +340,24 @@ bool
 asl_read_number(const char *p, const char *limit, const char **end, JsonbValue *value)
 {
 	const char *start = p;
-	int64		before = 0;		/* digits before the point */
+	int64		before;			/* digits before the point */
 	int64		after = 0;
-	int64		exponent = 0;
-	bool		negative = false;
+	int64		exponent;
 	char	   *text;
 
 	if (p < limit && *p == '-')
 		p++;
-	if (p >= limit || !isdigit((unsigned char) *p))
+	before = p < limit && *p == '0' ? 1 : count_digits(p, limit);
+	if (before == 0)
 		return false;
-	if (*p == '0')
-		p++, before = 1;
-	else
-		for (; p < limit && isdigit((unsigned char) *p); p++)
-			before++;
-	if (p + 1 < limit && *p == '.' && isdigit((unsigned char) p[1]))
+	p += before;
+	if (p < limit && *p == '.')
 	{
-		for (p++; p < limit && isdigit((unsigned char) *p); p++)
-			after++;
+		after = count_digits(p + 1, limit);
+		if (after > 0)
+			p += 1 + after;
 	}
-	if (p < limit && (*p == 'e' || *p == 'E'))
-	{
-		const char *q = p + 1;
-
-		if (q < limit && (*q == '+' || *q == '-'))
-			negative = *q++ == '-';
-		if (q < limit && isdigit((unsigned char) *q))
-		{
-			for (; q < limit && isdigit((unsigned char) *q); q++)
-				exponent = Min(exponent * 10 + (*q - '0'), 1000000);
-			p = q;
-		}
-		if (negative)
-			exponent = -exponent;
-	}
+	exponent = read_exponent(&p, limit);
 	*end = p;
 	if (before + exponent > 131072 || after - exponent > 16383 || after > 16383)
 		return false;

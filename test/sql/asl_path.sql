@@ -24,9 +24,9 @@ FROM (VALUES
 	('$["store"]["book"]'), ('$[''store.book'']'), ('$.[''store''].book'), ('$.ledgers.branch.[0].pending')) AS v (path);
 
 -- Names that need brackets or escapes.
-SELECT path, at(path, '{"a b": 1, "it''s": 2, "q\"q": 3, "b\\s": 4, "": 5, "$x": 6, "${y}": 7, "a-b": 8, "*": 9, "ü": 10}')
+SELECT path, at(path, '{"a b": 1, "it''s": 2, "q\"q": 3, "b\\s": 4, "": 5, "$x": 6, "${y}": 7, "a-b": 8, "*": 9, "ü": 10, "\n": 11}')
 FROM (VALUES ('$[''a b'']'), ('$[ "a b" ]'), ('$[''it\''s'']'), ('$["q\"q"]'), ('$["b\\s"]'), ('$['''']'),
-	('$.$x'), ('$.${y}'), ('$.a-b'), ('$.\*'), ('$[''\u00fc'']'), ('$.ü')) AS v (path);
+	('$.$x'), ('$.${y}'), ('$.a-b'), ('$.\*'), ('$[''\u00fc'']'), ('$.ü'), ('$[''\n'']'), ('$.\n')) AS v (path);
 
 -- Indexes, slices, unions, wildcards.
 SELECT path, asl_test_path_kind(path), at(path, '{"a": [0, 10, 20, 30, 40, 50], "o": {"x": 1, "y": {"x": 2}}}')
