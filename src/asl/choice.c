@@ -192,7 +192,7 @@ compile_rule(AslCompiler *compiler, const AslTree *tree, AslChoice *choice)
 	if (noperators == 0)
 		asl_problem(compiler, tree, "a choice rule needs an operator");
 	else if (rule->kind <= ASL_RULE_NOT && asl_tree_field(tree, "Variable") != NULL)
-		asl_problem(compiler, asl_tree_field(tree, "Variable"), "excludes \"%s\"", rule->field);
+		asl_problem(compiler, asl_tree_field(tree, "Variable"), "not allowed together with \"%s\"", rule->field);
 	else if (rule->kind > ASL_RULE_NOT && asl_tree_field(tree, "Variable") == NULL)
 		asl_problem(compiler, tree, "field \"Variable\" is missing");
 	if (choice != NULL && asl_tree_field(tree, "Next") == NULL)

@@ -66,16 +66,16 @@ asl_read_next(AslCompiler *compiler, const AslTree *value, void *target)
 	AslScopeBuild *build = compiler->scope;
 	const AslState *state;
 
-	if (!asl_expect(compiler, value, ASL_TREE_STRING))
-		return;
-	state = search_state(build->by_name, build->scope->nstates, value->text);
+	state = asl_expect(compiler, value, ASL_TREE_STRING) ?
+		search_state(build->by_name, build->scope->nstates, value->text) : NULL;
 	if (state != NULL)
-		*(int *) target = state - build->scope->states;
-	else
 	{
-		asl_problem(compiler, value, "there is no state \"%s\" in the same \"States\"", value->text);
-		build->dangling = true;
+		*(int *) target = state - build->scope->states;
+		return;
 	}
+	build->dangling = true;
+	if (value->type == ASL_TREE_STRING)
+		asl_problem(compiler, value, "there is no state \"%s\" in the same \"States\"", value->text);
 }
 
 /* ---- fields of states ---- */
@@ -362,7 +362,8 @@ check_transition(AslCompiler *compiler, const AslTree *tree, const AslStateBody 
 	const AslTree *end = asl_tree_field(tree, "End");
 
 	if (next != NULL && body->end)
-		asl_problem(compiler, next->position > end->position ? next : end, "a state cannot have both \"Next\" and \"End\"");
+		asl_problem(compiler, next->position > end->position ? next : end, "not allowed together with \"%s\"",
+					next->position > end->position ? "End" : "Next");
 	else if (next == NULL && !body->end && (end == NULL || end->type == ASL_TREE_BOOLEAN))
 		asl_problem(compiler, tree, "field \"Next\" or \"End\" is missing");
 	if (next == NULL && !body->end)
@@ -385,7 +386,7 @@ check_wait(AslCompiler *compiler, const AslTree *tree)
 			if (first == NULL)
 				first = tree->children[i];
 			else
-				asl_problem(compiler, tree->children[i], "excludes \"%s\"", first->key);
+				asl_problem(compiler, tree->children[i], "not allowed together with \"%s\"", first->key);
 		}
 	}
 	if (first == NULL)
@@ -403,7 +404,7 @@ check_state(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body
 	if (state->type == ASL_WAIT)
 		check_wait(compiler, tree);
 	if (state->type == ASL_MAP && asl_tree_field(tree, "Parameters") && asl_tree_field(tree, "ItemSelector"))
-		asl_problem(compiler, asl_tree_field(tree, "Parameters"), "excludes \"ItemSelector\"");
+		asl_problem(compiler, asl_tree_field(tree, "Parameters"), "not allowed together with \"ItemSelector\"");
 	if (body->timeout.given && body->heartbeat.given && body->heartbeat.value >= body->timeout.value)
 		asl_problem(compiler, asl_tree_field(tree, "HeartbeatSeconds"), "must be smaller than \"TimeoutSeconds\"");
 }
@@ -541,6 +542,9 @@ make_states(AslCompiler *compiler, const AslTree *tree, AslScopeBuild *build)
 			asl_problem(compiler, tree->children[i], "name of a state is longer than %d characters", MAX_STATE_NAME);
 	}
 	qsort(build->by_name, scope->nstates, sizeof(AslState *), compare_states);
+	/* Of two states with one name, transitions can only lead to one. */
+	for (int i = 1; i < scope->nstates; i++)
+		build->incomplete |= compare_states(&build->by_name[i - 1], &build->by_name[i]) == 0;
 }
 
 static void
@@ -639,6 +643,8 @@ compile_scope(AslCompiler *compiler, const AslTree *tree, uint32 kind, AslScope 
 	}
 	if (fields.states != NULL && asl_expect(compiler, fields.states, ASL_TREE_OBJECT))
 		compile_states(compiler, fields.start_at, fields.states, scope);
+	else if (fields.start_at != NULL)
+		(void) asl_expect(compiler, fields.start_at, ASL_TREE_STRING);
 }
 
 /* ---- checks of the whole machine ---- */

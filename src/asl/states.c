@@ -12,6 +12,7 @@
 
 #include "asl/machine.h"
 #include "asl/value.h"
+#include "mb/pg_wchar.h"
 
 /* ---- input and output ---- */
 
@@ -136,6 +137,18 @@ asl_pass_result(const AslState *state, Jsonb *effective)
 
 /* ---- numbers that may be given by a path ---- */
 
+static bool
+not_a_number(const AslAmount *amount, const AslRange *range, Jsonb *value, AslError *error)
+{
+	JsonbValue	scalar = asl_value_of(value);
+	char	   *text = asl_compact_excerpt(value, 200);
+
+	if (scalar.type == jbvString)
+		text = pnstrdup(scalar.val.string.val, pg_mbcliplen(scalar.val.string.val, scalar.val.string.len, 200));
+	return asl_error(error, ASL_ERROR_RUNTIME, "The %sPath field refers to value \"%s\" which is not a valid %s: %s",
+					 range->name, text, range->whole ? "integer" : "float", asl_path_text(amount->path));
+}
+
 bool
 asl_eval_amount(const AslAmount *amount, const AslRange *range, Jsonb *input, const AslEnv *env,
 				double *number, AslError *error)
@@ -155,9 +168,7 @@ asl_eval_amount(const AslAmount *amount, const AslRange *range, Jsonb *input, co
 	scalar = asl_value_of(value);
 	if (scalar.type != jbvNumeric || !asl_value_to_double(&scalar, number) ||
 		(range->whole && *number != floor(*number)))
-		return asl_error(error, ASL_ERROR_RUNTIME, "The %s field refers to value \"%s\" which is not a valid %s: %s",
-						 field, asl_compact_excerpt(value, 200), range->whole ? "integer" : "float",
-						 asl_path_text(amount->path));
+		return not_a_number(amount, range, value, error);
 	if (*number < range->min || *number > range->max)
 		return asl_error(error, ASL_ERROR_RUNTIME, "%s must be between %.0f and %.0f.",
 						 range->name, range->min, range->max);

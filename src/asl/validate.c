@@ -110,9 +110,10 @@ asl_check_exclusions(AslCompiler *compiler, const AslTree *object,
 
 		if (one != NULL && other != NULL)
 		{
-			const AslTree *second = one->position > other->position ? one : other;
+			bool		one_is_first = one->position < other->position;
 
-			asl_problem(compiler, second, "excludes \"%s\"", second == one ? exclusions[i].other : exclusions[i].one);
+			asl_problem(compiler, one_is_first ? other : one, "not allowed together with \"%s\"",
+						one_is_first ? one->key : other->key);
 		}
 		else if (one == NULL && other == NULL && (exclusions[i].required & variant) != 0)
 			asl_problem(compiler, object, "field \"%s\" or \"%s\" is missing", exclusions[i].one, exclusions[i].other);
@@ -364,10 +365,10 @@ assigned_name(AslCompiler *compiler, const AslTree *field)
 	if (length > 2 && strcmp(field->key + length - 2, ".$") == 0)
 		length -= 2;
 	name = pnstrdup(field->key, length);
-	if (!asl_is_variable_name(name, length))
-		asl_problem(compiler, field, "\"%s\" is not a name for a variable", name);
-	else if (pg_mbstrlen(name) > MAX_VARIABLE_NAME)
+	if (pg_mbstrlen(name) > MAX_VARIABLE_NAME)
 		asl_problem(compiler, field, "name of a variable is longer than %d characters", MAX_VARIABLE_NAME);
+	else if (!asl_is_variable_name(name, length))
+		asl_problem(compiler, field, "\"%s\" is not a name for a variable", name);
 	else if (strcmp(name, "states") == 0)
 		asl_problem(compiler, field, "the variable \"states\" is reserved");
 	return name;

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * asl_test.c
+ * test_machine.c
  *	  The language as SQL functions, for tests.
  *
  * The install script does not declare them; a test that wants one does, with
