@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * test_functions.c
+ * value_test.c
  *	  SQL-callable functions that show paths, expressions and templates at work.
  *
  * For the regression tests, which declare them themselves; the extension does not.
