@@ -101,7 +101,7 @@ extern int64 asl_compact_size(Jsonb *document); /* bytes of that text, without m
 /* The same, cut after at most limit bytes (at a character's end, with "..."): for causes. */
 extern char *asl_compact_excerpt(Jsonb *document, int limit);
 
-/* Checks AslEnv.data_limit. */
+/* Checks AslEnv.data_limit; what is the name of the state or task whose data this is. */
 extern bool asl_within_limit(Jsonb *document, const AslEnv *env, const char *what, AslError *error);
 
 /* Parse JSON text; false (with *problem) where it is not JSON, or not one that a jsonb can hold. */

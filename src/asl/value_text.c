@@ -204,7 +204,7 @@ asl_within_limit(Jsonb *document, const AslEnv *env, const char *what, AslError 
 	if (sink.size <= env->data_limit)
 		return true;
 	return asl_error(error, ASL_ERROR_DATA_LIMIT,
-					 "%s with a size exceeding the maximum number of bytes service limit.", what);
+					 "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.", what);
 }
 
 
