@@ -62,6 +62,17 @@ CREATE VIEW runs WITH (security_barrier) AS
 GRANT SELECT ON runs TO PUBLIC;
 COMMENT ON VIEW runs IS 'The runs that the current role may see. status is RUNNING, SUCCEEDED, FAILED, TIMED_OUT, CANCELED or TERMINATED; output is there when it succeeded, error and cause when it did not. While it runs: state is where its main line stands, due_at when it goes on (NULL: when a message or another branch wakes it), retry_count how often the current state was retried. deadline is when it times out.';
 
+/*
+ * The column runs.workflow_id is computed, so it has no index; this has.
+ */
+CREATE VIEW run_workflow_ids WITH (security_barrier) AS
+	SELECT r.run_id, r.workflow_id
+	FROM expense_flow.run r
+	WHERE r.workflow_id IS NOT NULL
+		AND (pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE'));
+GRANT SELECT ON run_workflow_ids TO PUBLIC;
+COMMENT ON VIEW run_workflow_ids IS 'Internal, for find_runs(): the runs that the current role may see and that were given a workflow_id.';
+
 CREATE VIEW branches WITH (security_barrier) AS
 	SELECT b.run_id,
 		b.branch_id,

@@ -45,6 +45,26 @@ END
 $$;
 COMMENT ON FUNCTION describe_run(uuid) IS 'All about a run that the current role may see, as the columns of the view runs, and while it is open, its branches. Error EF002: there is no such run (or it is another role''s).';
 
+CREATE FUNCTION find_runs(workflow_id text)
+	RETURNS SETOF expense_flow.runs
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	v_run_ids uuid[] := ARRAY(SELECT i.run_id FROM expense_flow.run_workflow_ids i WHERE i.workflow_id = find_runs.workflow_id);
+BEGIN
+	-- A run that was given none has the text of its run_id.
+	IF workflow_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+		v_run_ids := v_run_ids || workflow_id::uuid;
+	END IF;
+	RETURN QUERY
+		SELECT * FROM expense_flow.runs r
+		WHERE r.run_id = ANY (v_run_ids) AND r.workflow_id = find_runs.workflow_id
+		ORDER BY r.run_id DESC;
+END
+$$;
+COMMENT ON FUNCTION find_runs(text) IS 'The runs with this workflow_id that the current role may see, the latest first, by index: much faster than the same condition on the view runs, when there are many.';
+
 CREATE FUNCTION get_result(run_id uuid, timeout interval DEFAULT NULL)
 	RETURNS jsonb
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
