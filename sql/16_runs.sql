@@ -164,7 +164,7 @@ CREATE VIEW history WITH (security_barrier) AS
 								LIMIT 1),
 							r.input))
 				ELSE
-					pg_catalog.jsonb_build_object('error', c.error, 'cause', c.cause)
+					pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('error', c.error, 'cause', c.cause))
 				END
 			FROM expense_flow.closed_run c
 				JOIN (VALUES ('S'::"char", 'ExecutionSucceeded', true),

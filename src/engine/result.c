@@ -271,8 +271,9 @@ raise_failure(const RunEnd *end)
 	switch (end->status)
 	{
 		case 'F':
-			message = psprintf(_("workflow \"%s\" failed: %s"), workflow,
-							   end->error != NULL ? end->error : _("no error name given"));
+			message = end->error != NULL ?
+				psprintf(_("workflow \"%s\" failed: %s"), workflow, end->error) :
+				psprintf(_("workflow \"%s\" failed"), workflow);
 			break;
 		case 'T':
 			message = psprintf(_("workflow \"%s\" timed out"), workflow);
