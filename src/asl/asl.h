@@ -136,7 +136,10 @@ extern bool asl_output(const AslState *state, Jsonb *input, Jsonb *result, const
 
 extern Jsonb *asl_pass_result(const AslState *state, Jsonb *effective);
 
-/* Choice: the index of the next state (InputPath, rules in order, Default), output and Assign of the rule that matched. */
+/*
+ * Choice: the index of the next state (InputPath, rules in order, Default), and the output and Assign of the rule
+ * that matched.
+ */
 extern bool asl_choose(const AslState *state, Jsonb *input, const AslEnv *env,
 					   int *next, Jsonb **output, Jsonb **variables, AslError *error);
 

@@ -186,6 +186,12 @@ compile_rule(AslCompiler *compiler, const AslTree *tree, AslChoice *choice)
 			asl_read_assign(compiler, value, &choice->assign);
 		else if (strcmp(value->key, "Next") == 0 || strcmp(value->key, "Assign") == 0)
 			asl_problem(compiler, value, "not allowed in a rule inside of a rule");
+		else if (strcmp(value->key, "Condition") == 0)
+		{
+			asl_problem(compiler, value, "only allowed with the query language JSONata");
+			rule->field = value->key;
+			noperators++;
+		}
 		else
 			asl_problem(compiler, value, "unknown field of a choice rule");
 	}

@@ -107,6 +107,13 @@ read_close_policy(AslCompiler *compiler, const AslTree *value, void *target)
 		asl_problem(compiler, value, "must be \"TERMINATE\", \"CANCEL\" or \"ABANDON\"");
 }
 
+/* A field of the other query language. */
+static void
+read_jsonata_field(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	asl_problem(compiler, value, "only allowed with the query language JSONata");
+}
+
 /* ---- Parallel and Map ---- */
 
 #define SCOPE_MACHINE	1
@@ -147,9 +154,26 @@ read_processor(AslCompiler *compiler, const AslTree *value, void *target)
 	add_inner_scope(compiler, value, SCOPE_PROCESSOR, state, 0);
 }
 
+static void
+read_processor_mode(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	if (asl_expect(compiler, value, ASL_TREE_STRING) && !asl_tree_is_string(value, "INLINE") &&
+		!asl_tree_is_string(value, "DISTRIBUTED"))
+		asl_problem(compiler, value, "must be \"INLINE\" or \"DISTRIBUTED\"");
+}
+
+static void
+read_execution_type(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	if (asl_expect(compiler, value, ASL_TREE_STRING) && !asl_tree_is_string(value, "STANDARD") &&
+		!asl_tree_is_string(value, "EXPRESS"))
+		asl_problem(compiler, value, "must be \"STANDARD\" or \"EXPRESS\"");
+}
+
+/* All iterations are run alike, so these are only checked. */
 static const AslField processor_config_fields[] = {
-	{"Mode", 1, 0, asl_read_ignored_text, 0},
-	{"ExecutionType", 1, 0, asl_read_ignored_text, 0},
+	{"Mode", 1, 0, read_processor_mode, 0},
+	{"ExecutionType", 1, 0, read_execution_type, 0},
 };
 
 static void
@@ -333,6 +357,10 @@ static const AslField state_fields[] = {
 	{"ToleratedFailureCountPath", IN_MAP, 0, asl_read_amount_path, BODY(tolerated_count)},
 	{"ToleratedFailurePercentage", IN_MAP, 0, asl_read_percentage, BODY(tolerated_percentage)},
 	{"ToleratedFailurePercentagePath", IN_MAP, 0, asl_read_amount_path, BODY(tolerated_percentage)},
+
+	{"Arguments", IN_TASK | IN_PARALLEL, 0, read_jsonata_field, 0},
+	{"Output", IN_ALL & ~IN_FAIL, 0, read_jsonata_field, 0},
+	{"Items", IN_MAP, 0, read_jsonata_field, 0},
 
 	/* Extensions: known, and of the right shape. */
 	{"Compensate", IN_TASK, 0, asl_read_ignored_object, 0},

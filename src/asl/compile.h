@@ -73,7 +73,8 @@ typedef struct AslExclusion
 
 /* ---- validate.c ---- */
 
-extern void asl_problem(AslCompiler *compiler, const AslTree *where, const char *format,...) pg_attribute_printf(3, 4);
+extern void asl_problem(AslCompiler *compiler, const AslTree *where,
+						const char *format,...) pg_attribute_printf(3, 4);
 
 /* what names the object in problems: "a Task state", "a retrier".  Returns false if it is no object at all. */
 extern bool asl_read_object(AslCompiler *compiler, const AslTree *object, const char *what,

@@ -171,7 +171,7 @@ SELECT * FROM state_problems('"Type": "Parallel", "End": true');
 SELECT * FROM state_problems('"Type": "Parallel", "End": true, "Branches": [1, {}, {"StartAt": "X", "States": {"Y": {"Type": "Succeed"}}, "Version": "1.0", "ProcessorConfig": {}}]');
 SELECT * FROM state_problems('"Type": "Map", "End": true');
 SELECT * FROM state_problems('"Type": "Map", "End": true,
-	"ItemProcessor": {"StartAt": "X", "States": {"X": {"Type": "Succeed"}}, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": 1}},
+	"ItemProcessor": {"StartAt": "X", "States": {"X": {"Type": "Succeed"}}, "ProcessorConfig": {"Mode": "inline", "ExecutionType": 1}},
 	"Iterator": {"StartAt": "Y", "States": {"Y": {"Type": "Succeed"}}},
 	"Parameters": {}, "ItemSelector": {"a.$": "oops"}, "ItemsPath": "$.a[*]",
 	"MaxConcurrency": -1, "MaxConcurrencyPath": "$.m", "ToleratedFailurePercentage": 100.5, "ToleratedFailureCount": 1.5,
@@ -204,6 +204,10 @@ SELECT * FROM problems('{"StartAt": "A", "States": {
 	"A": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% 1 %}", "Next": "B"},
 	"B": {"Type": "Choice", "QueryLanguage": "JSONata", "Choices": []},
 	"C": {"Type": "Pass", "QueryLanguage": "JSONPath", "End": 0}}}');
+
+-- fields of the other language
+SELECT * FROM state_problems('"Type": "Task", "Resource": "sql:f", "End": true, "Arguments": {}, "Output": 1, "Items": []');
+SELECT * FROM moving_problems('"Type": "Choice", "Choices": [{"Condition": true, "Next": "B"}]');
 
 -- ---- the text itself ----
 SELECT * FROM problems('{"StartAt": "A", "StartAt": "A", "States": {"A": {"Type": "Pass", "End": true, "Result": {"x": [{"k": 1, "k": 1, "k": 2}]}, "End": true}, "A": {"Type": "Succeed"}}}');
