@@ -1,0 +1,71 @@
+-- What the conformance runner needs in its database: the functions that stand for the recorded cases' Lambda
+-- functions, and functions that keep what became of each case.
+CREATE SCHEMA conformance;
+
+CREATE FUNCTION conformance.identity(payload jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT payload';
+CREATE FUNCTION conformance.echo(payload jsonb) RETURNS jsonb LANGUAGE sql AS $$SELECT '{"Return": "HelloWorld"}'::jsonb$$;
+CREATE FUNCTION conformance.return_bytes_str(payload jsonb) RETURNS jsonb LANGUAGE sql AS $$SELECT '"HelloWorld!"'::jsonb$$;
+CREATE FUNCTION conformance.large_output(payload jsonb) RETURNS jsonb LANGUAGE sql AS $$SELECT to_jsonb(repeat('a', 257 * 1024))$$;
+CREATE FUNCTION conformance.decorated(payload jsonb) RETURNS jsonb LANGUAGE sql AS $$SELECT to_jsonb('input-event-' || (payload #>> '{}'))$$;
+CREATE FUNCTION conformance.sleep60(payload jsonb) RETURNS jsonb LANGUAGE sql AS $$SELECT to_jsonb(payload) FROM pg_sleep(60)$$;
+CREATE FUNCTION conformance.raise_exception(payload jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM expense_flow.fail('Exception', 'Some exception was raised.');
+	RETURN NULL;
+END $$;
+CREATE FUNCTION conformance.raise_custom_exception(payload jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM expense_flow.fail('CustomException', 'CustomException message');
+	RETURN NULL;
+END $$;
+
+CREATE TABLE conformance.started (id text PRIMARY KEY, run_id uuid, error text, cause text);
+
+CREATE FUNCTION conformance.declare_function(name text, behaviour text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM expense_flow.create_resource_alias(
+		'arn:aws:lambda:us-east-1:111111111111:function:' || name, 'sql:conformance.' || behaviour);
+EXCEPTION WHEN OTHERS THEN
+	NULL;						-- the same name in another case
+END $$;
+
+CREATE FUNCTION conformance.start(id text, definition text, input text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	v_detail text;
+BEGIN
+	PERFORM expense_flow.create_workflow(id, definition::json);
+	INSERT INTO conformance.started VALUES (id, expense_flow.start_workflow(id, input::jsonb));
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+	INSERT INTO conformance.started VALUES (id, NULL, SQLERRM, v_detail);
+END $$;
+
+CREATE FUNCTION conformance.report() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT json_build_object(
+		'id', s.id,
+		'status', coalesce(d.run ->> 'status', 'not started'),
+		'output', d.run -> 'output',
+		'error', coalesce(d.run ->> 'error', s.error),
+		'cause', coalesce(d.run ->> 'cause', s.cause),
+		'events', (SELECT json_agg(h.type ORDER BY h.event_id) FROM expense_flow.history h WHERE h.run_id = s.run_id))::text
+	FROM conformance.started s
+		LEFT JOIN LATERAL (SELECT expense_flow.describe_run(s.run_id) AS run WHERE s.run_id IS NOT NULL) d ON true
+$$;
+
+CREATE FUNCTION conformance.problems(definition text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN coalesce((SELECT json_agg(v.path || ': ' || v.problem) FROM expense_flow.validate_workflow(definition::json) v), '[]')::text;
+EXCEPTION WHEN OTHERS THEN
+	RETURN json_build_array(SQLERRM)::text;
+END $$;
+
+CREATE FUNCTION conformance.attempt(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	v_result text;
+BEGIN
+	EXECUTE query INTO v_result;
+	RETURN coalesce(v_result, 'null');
+EXCEPTION WHEN OTHERS THEN
+	RETURN json_build_object('status', 'raised', 'error', SQLERRM)::text;
+END $$;
+
