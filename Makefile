@@ -3,6 +3,7 @@
 #   make, make install, make installcheck    as for every PGXS extension
 #   make check    everything from nothing: packages (as root), build, private server, all tests
 #   make check-debug    make check with assertions and the compiler's undefined behaviour sanitizer
+#   make conformance    the same set-up, then the recorded cases of the language, each failing one shown
 #   make demo     the same set-up, then a guided tour on the private server
 #   make bench    the same set-up, then the benchmarks
 #
@@ -12,7 +13,7 @@
 PG_CONFIG ?= pg_config
 
 DEBUG_COPT = -DUSE_ASSERT_CHECKING=1 -fsanitize=undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined
-SELF_CONTAINED = check check-debug demo bench
+SELF_CONTAINED = check check-debug conformance demo bench
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 
@@ -25,6 +26,8 @@ check:
 	+@test/check
 check-debug:
 	+@COPT='$(DEBUG_COPT)' test/check
+conformance:
+	+@test/with_server conformance -- test/conformance/run --verbose
 demo:
 	+@test/with_server demo -- test/demo
 bench:

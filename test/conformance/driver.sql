@@ -49,7 +49,7 @@ CREATE FUNCTION conformance.report() RETURNS SETOF text LANGUAGE sql AS $$
 		'cause', coalesce(d.run ->> 'cause', s.cause),
 		'events', (SELECT json_agg(h.type ORDER BY h.event_id) FROM expense_flow.history h WHERE h.run_id = s.run_id))::text
 	FROM conformance.started s
-		LEFT JOIN LATERAL (SELECT expense_flow.describe_run(s.run_id) AS run WHERE s.run_id IS NOT NULL) d ON true
+		CROSS JOIN LATERAL (SELECT CASE WHEN s.run_id IS NOT NULL THEN expense_flow.describe_run(s.run_id) END AS run) d
 $$;
 
 CREATE FUNCTION conformance.problems(definition text) RETURNS text LANGUAGE plpgsql AS $$
