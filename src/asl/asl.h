@@ -27,6 +27,9 @@ typedef struct AslProblem
 	char	   *problem;
 } AslProblem;
 
+/* As many are reported; should there be more, the last one says so. */
+#define ASL_MAX_PROBLEMS 1000
+
 typedef enum AslStateType
 {
 	ASL_PASS, ASL_TASK, ASL_CHOICE, ASL_WAIT, ASL_SUCCEED, ASL_FAIL, ASL_PARALLEL, ASL_MAP

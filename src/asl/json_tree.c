@@ -17,6 +17,7 @@
 
 #include "asl/json_tree.h"
 #include "compat.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -33,11 +34,26 @@ typedef struct TreeParser
 	List	  **findings;
 } TreeParser;
 
+bool
+asl_findings_full(const List *findings)
+{
+	return list_length(findings) >= ASL_MAX_PROBLEMS;
+}
+
 void
 asl_add_finding(List **findings, int position, char *path, char *problem)
 {
-	AslFinding *finding = palloc(sizeof(AslFinding));
+	AslFinding *finding;
 
+	if (asl_findings_full(*findings))
+		return;
+	finding = palloc(sizeof(AslFinding));
+	if (list_length(*findings) == ASL_MAX_PROBLEMS - 1)
+	{
+		position = INT_MAX;
+		path = pstrdup("/");
+		problem = pstrdup("there are more problems");
+	}
 	finding->position = position;
 	finding->number = list_length(*findings);
 	finding->problem.path = path;
@@ -48,7 +64,8 @@ asl_add_finding(List **findings, int position, char *path, char *problem)
 static void
 tree_finding(TreeParser *parser, const AslTree *tree, char *problem)
 {
-	asl_add_finding(parser->findings, tree->position, asl_tree_path(tree), problem);
+	if (!asl_findings_full(*parser->findings))
+		asl_add_finding(parser->findings, tree->position, asl_tree_path(tree), problem);
 }
 
 static AslTree *
@@ -333,7 +350,21 @@ asl_tree_path(const AslTree *tree)
 		else
 			appendStringInfo(&path, "[%d]", chain[n]->index);
 	}
-	return path.data;
+	return asl_shorten_path(path.data);
+}
+
+char *
+asl_shorten_path(char *path)
+{
+	int			length = strlen(path);
+	char	   *shortened;
+
+	if (length <= ASL_MAX_PATH)
+		return path;
+	length = pg_mbcliplen(path, length, ASL_MAX_PATH - 3);
+	shortened = psprintf("%.*s...", length, path);
+	pfree(path);
+	return shortened;
 }
 
 /*
@@ -385,27 +416,6 @@ bool
 asl_tree_is_string(const AslTree *tree, const char *text)
 {
 	return tree->type == ASL_TREE_STRING && strcmp(tree->text, text) == 0;
-}
-
-const char *
-asl_tree_kind(const AslTree *tree)
-{
-	switch (tree->type)
-	{
-		case ASL_TREE_NULL:
-			return "null";
-		case ASL_TREE_BOOLEAN:
-			return "boolean";
-		case ASL_TREE_NUMBER:
-			return "number";
-		case ASL_TREE_STRING:
-			return "string";
-		case ASL_TREE_ARRAY:
-			return "array";
-		case ASL_TREE_OBJECT:
-			return "object";
-	}
-	elog(ERROR, "unrecognized type of JSON value: %d", (int) tree->type);
 }
 
 static JsonbValue *

@@ -59,18 +59,22 @@ extern AslTree *asl_tree_parse(const char *text, int length, List **findings);
 /* The value of a key (the last one, should there be several), or NULL. */
 extern AslTree *asl_tree_field(const AslTree *object, const char *key);
 
-/* The path of a value ("/States/A/Retry[0]"), and the value that a path leads to or as far as it leads. */
+/*
+ * The path of a value ("/States/A/Retry[0]"), and the value that a path leads to, or as far as it leads.  Paths are
+ * not longer than ASL_MAX_PATH bytes, lest a hostile definition make a thousand of them of some megabytes each.
+ */
+#define ASL_MAX_PATH 4096
 extern char *asl_tree_path(const AslTree *tree);
+extern char *asl_shorten_path(char *path);
 extern const AslTree *asl_tree_resolve(const AslTree *root, const char *path);
 
 extern bool asl_tree_is_string(const AslTree *tree, const char *text);
 
-/* "null", "boolean", "number", "string", "array", "object" */
-extern const char *asl_tree_kind(const AslTree *tree);
-
-/* The value as jsonb; cannot fail if the tree was parsed without findings. */
+/* The value as jsonb.  Cannot fail: the parser has replaced what jsonb cannot hold. */
 extern Jsonb *asl_tree_to_jsonb(const AslTree *tree);
 
+/* Beyond ASL_MAX_PROBLEMS, nothing is added. */
+extern bool asl_findings_full(const List *findings);
 extern void asl_add_finding(List **findings, int position, char *path, char *problem);
 
 #endif							/* ASL_JSON_TREE_H */

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "asl/json_tree.h"
 #include "asl/template.h"
 #include "asl/value.h"
 
@@ -63,14 +64,17 @@ place_text(const Place *place)
 		else
 			appendStringInfoString(&text, place->name);
 	}
-	return text.data;
+	return asl_shorten_path(text.data);
 }
 
 static void
 add_problem(List **problems, const Place *place, char *text)
 {
-	AslProblem *problem = palloc(sizeof(AslProblem));
+	AslProblem *problem;
 
+	if (list_length(*problems) >= ASL_MAX_PROBLEMS)
+		return;
+	problem = palloc(sizeof(AslProblem));
 	problem->path = place_text(place);
 	problem->problem = text;
 	*problems = lappend(*problems, problem);

@@ -19,6 +19,8 @@ asl_problem(AslCompiler *compiler, const AslTree *where, const char *format,...)
 {
 	StringInfoData problem;
 
+	if (asl_findings_full(compiler->findings))
+		return;
 	initStringInfo(&problem);
 	for (;;)
 	{
@@ -329,6 +331,8 @@ compile_template(AslCompiler *compiler, const AslTree *value)
 	ListCell   *cell;
 
 	MemoryContextSwitchTo(old);
+	if (asl_findings_full(compiler->findings))
+		return NULL;
 	template = asl_template_compile(source, asl_tree_path(value), &problems);
 	foreach(cell, problems)
 	{

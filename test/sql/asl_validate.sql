@@ -218,6 +218,11 @@ SELECT * FROM state_problems('"Type": "Pass", "End": true, "Result": [1e131072, 
 SELECT length(path), problem FROM state_problems('"Type": "Pass", "End": true, "Result": ' || repeat('[', 998) || repeat(']', 998));
 SELECT length(path), problem FROM state_problems('"Type": "Pass", "End": true, "Result": ' || repeat('[', 997) || repeat(']', 997));
 SELECT * FROM state_problems('"Type": "Pass", "End": true, "Result": "' || repeat('x', 8 * 1024 * 1024) || '"');
+-- not more than a thousand problems, each with a path of bearable length
+SELECT count(*), max(problem) FILTER (WHERE path = '/') FROM state_problems('"Type": "Pass", "End": true' ||
+	(SELECT string_agg(format(', "f%s": 1', i), '') FROM generate_series(1, 5000) i));
+SELECT count(*), max(length(path)) FROM problems((SELECT '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true, "Parameters": {"' ||
+	repeat('x', 1000000) || '": {' || string_agg(format('"f%s.$": "bad"', i), ', ') || '}}}}}' FROM generate_series(1, 2000) i)::json);
 -- 20,000 states, each reached only through the one before
 SELECT count(*) AS problems FROM problems((SELECT '{"StartAt": "S1", "States": {' ||
 	string_agg(format('"S%s": {"Type": "Pass", "Next": "S%s"}', i, i + 1), ',') || ', "S20001": {"Type": "Succeed"}}}'
