@@ -240,7 +240,7 @@ timed_out(Execution *exec)
 	if (exec->run_ends_first)
 		return EF_ACTIVITY_RUN_TIMED_OUT;
 	call->failure.name = "States.Timeout";
-	call->failure.cause = psprintf("the activity took longer than its timeout of %g seconds", call->timeout_seconds);
+	call->failure.cause = psprintf("the activity took longer than its timeout (%g s)", call->timeout_seconds);
 	return EF_ACTIVITY_TIMED_OUT;
 }
 
@@ -266,7 +266,7 @@ conclude(Execution *exec, Jsonb *result)
 
 	MemoryContextSwitchTo(exec->context);
 	repetitions = 0;
-	ef_timer_stop(&exec->timer, false);
+	ef_timer_stop(&exec->timer);
 	if (exec->timer.fired)		/* and the function went on in spite of it */
 	{
 		end_subtransaction(exec, false);
@@ -279,10 +279,10 @@ conclude(Execution *exec, Jsonb *result)
 
 /* Is this error not the activity's, but somebody's wish, or the engine's to repeat? */
 static bool
-is_to_be_raised(const ErrorData *edata)
+is_to_be_raised(const Execution *exec, const ErrorData *edata)
 {
 	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return MyBackendType != B_BG_WORKER;
+		return MyBackendType != B_BG_WORKER || ef_timer_outer_fired(&exec->timer);
 	if (ProcDiePending)
 		return true;
 	return ef_is_repeatable(edata->sqlerrcode) && ++repetitions <= MAX_REPETITIONS;
@@ -300,13 +300,13 @@ fail(Execution *exec)
 	edata = CopyErrorData();
 	FlushErrorState();
 	canceled = edata->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	ef_timer_stop(&exec->timer, canceled);
+	ef_timer_stop(&exec->timer);
 	if (exec->function)
 		ef_release_function(exec->function);
 	end_subtransaction(exec, false);
 	if (canceled && exec->timer.fired)
 		return timed_out(exec);
-	if (is_to_be_raised(edata))
+	if (is_to_be_raised(exec, edata))
 		ReThrowError(edata);
 	repetitions = 0;
 	ef_failure_from_error(edata, &call->failure);

@@ -86,19 +86,27 @@ ef_timer_start(EfTimer *timer, int64 microseconds)
 }
 
 void
-ef_timer_stop(EfTimer *timer, bool cancel_was_raised)
+ef_timer_stop(EfTimer *timer)
 {
-	EfTimer    *outer;
-
 	if (get_timeout_active(timeout_id))
 		disable_timeout(timeout_id, false);
 	innermost = timer->outer;
-	if (timer->fired && !cancel_was_raised)
+	if (timer->fired)
 		QueryCancelPending = false;
-	for (outer = innermost; outer != NULL; outer = outer->outer)
+	if (ef_timer_outer_fired(timer))
+		cancel_statement();
+	arm();
+}
+
+bool
+ef_timer_outer_fired(const EfTimer *timer)
+{
+	const EfTimer *outer;
+
+	for (outer = timer->outer; outer != NULL; outer = outer->outer)
 	{
 		if (outer->fired)
-			cancel_statement();
+			return true;
 	}
-	arm();
+	return false;
 }

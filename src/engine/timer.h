@@ -21,10 +21,10 @@ typedef struct EfTimer
 /* Cancel what this process is doing after that many microseconds; PG_INT64_MAX: never.  Timers nest. */
 extern void ef_timer_start(EfTimer *timer, int64 microseconds);
 
-/*
- * No more.  cancel_was_raised: has a query_canceled error been caught?  If the timer fired and it was not, its
- * request is still pending or was swallowed, and is taken back.
- */
-extern void ef_timer_stop(EfTimer *timer, bool cancel_was_raised);
+/* No more.  If it fired, its request to cancel is taken back, in case it was not met yet. */
+extern void ef_timer_stop(EfTimer *timer);
+
+/* Has a timer around this one fired, so that a cancel is meant for what that one times? */
+extern bool ef_timer_outer_fired(const EfTimer *timer);
 
 #endif							/* EF_TIMER_H */
