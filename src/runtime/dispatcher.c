@@ -31,7 +31,6 @@
 #include "events/events.h"
 #include "runtime/process.h"
 
-#define WORKER_RETRY_MS		5000	/* after the postmaster had no place for a worker */
 #define WORKER_RESTART_MS	1000	/* for a worker that died young */
 #define READ_RETRY_MS		1000	/* after reading the table, or notifying, failed */
 #define READ_LOST_MS		1000	/* between two searches for lost branches */
@@ -62,7 +61,7 @@ typedef struct Dispatcher
 	int			read_max;		/* how many to read at once */
 	TimestampTz notify_not_before;
 	long		held_back_ms;
-	bool		told_no_worker; /* the log knows that workers are missing */
+	int			start_failures; /* vain attempts, since all workers were there */
 } Dispatcher;
 
 static bool attach_probe(Dispatcher *self, const EfProcessStart *start);
@@ -322,7 +321,7 @@ keep_workers(Dispatcher *self, TimestampTz now)
 	ef_wake_all(&wake);
 
 	if (nworkers >= ef_workers)
-		self->told_no_worker = false;
+		self->start_failures = 0;
 	return nworkers;
 }
 
@@ -359,20 +358,20 @@ start_worker(Dispatcher *self, int place, TimestampTz now)
 		return;
 
 	handle->handle = NULL;
-	self->start_not_before = TimestampTzPlusMilliseconds(now, WORKER_RETRY_MS);
+	self->start_failures++;
+	self->start_not_before = TimestampTzPlusMilliseconds(now, EF_START_RETRY_MS(self->start_failures));
 	wake_at(self, self->start_not_before);
 	LWLockAcquire(db->lock, LW_EXCLUSIVE);
 	worker->state = EF_WORKER_NONE;
 	LWLockRelease(db->lock);
 
-	if (!self->told_no_worker)
+	if (self->start_failures == EF_START_ATTEMPTS_TO_TELL)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not start a worker of expense_flow for database %u: out of background worker slots",
 						self->database),
 				 errdetail("Runs go on with the workers that there are, or in the dispatcher."),
 				 errhint("Raise max_worker_processes, or lower expense_flow.workers.")));
-	self->told_no_worker = true;
 }
 
 /*

@@ -32,7 +32,7 @@
 #include "expense_flow.h"
 #include "runtime/process.h"
 
-#define RETRY_MS		5000	/* after the postmaster had no place, or a probe failed */
+#define RETRY_MS		5000	/* after a probe failed */
 #define NO_ROOM_MS		60000	/* until a database that found no slot is tried again */
 #define RESTART_MS		1000	/* for a dispatcher that died young */
 
@@ -53,8 +53,8 @@ typedef struct Launcher
 	BackgroundWorkerHandle *probes[EF_MAX_PROBES];
 	TimestampTz start_not_before;
 	TimestampTz wake_at;
-	bool		told_no_process;	/* what the log knows already */
-	bool		told_no_slot;
+	int			start_failures; /* vain attempts in a row */
+	bool		told_no_slot;	/* the log knows */
 } Launcher;
 
 static void attach(void);
@@ -342,29 +342,30 @@ start_probe(Launcher *self, Candidate *candidate, TimestampTz now)
 	old_context = MemoryContextSwitchTo(self->context);
 	started = ef_process_register("dispatcher", "ef_dispatcher_main", &start, &self->probes[i]);
 	MemoryContextSwitchTo(old_context);
-	ef_shared->start_fails = !started;
 	if (started)
 	{
 		candidate->wanted = false;
 		candidate->started_at = now;
-		self->told_no_process = false;
+		self->start_failures = 0;
+		ef_shared->start_fails = false;
 		return true;
 	}
 
+	self->start_failures++;
 	self->probes[i] = NULL;
 	LWLockAcquire(ef_shared->lock, LW_EXCLUSIVE);
 	ef_shared->probes[i].database = InvalidOid;
+	ef_shared->start_fails = self->start_failures >= EF_START_ATTEMPTS_TO_TELL;
 	LWLockRelease(ef_shared->lock);
-	self->start_not_before = TimestampTzPlusMilliseconds(now, RETRY_MS);
+	self->start_not_before = TimestampTzPlusMilliseconds(now, EF_START_RETRY_MS(self->start_failures));
 	self->wake_at = Min(self->wake_at, self->start_not_before);
-	if (!self->told_no_process)
+	if (self->start_failures == EF_START_ATTEMPTS_TO_TELL)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not start a dispatcher of expense_flow for database %u: out of background worker slots",
 						candidate->database),
-				 errdetail("It will be tried again every %d seconds.", RETRY_MS / 1000),
+				 errdetail("It will be tried again and again; until then sessions can do the work (run_pending)."),
 				 errhint("Raise max_worker_processes.")));
-	self->told_no_process = true;
 	return false;
 }
 

@@ -21,6 +21,13 @@ typedef struct EfProcessStart
 	int			slot;			/* worker: index of the database's slot */
 } EfProcessStart;
 
+/*
+ * How long to wait for a background worker slot, after so many vain attempts.  The first are soon repeated, since
+ * other databases are only being looked at; the log is told about the third.
+ */
+#define EF_START_RETRY_MS(attempts)	Min(5000, 100L << Min(attempts, 10))
+#define EF_START_ATTEMPTS_TO_TELL	3
+
 /* process.c */
 extern bool ef_process_register(const char *kind, const char *function, const EfProcessStart *start,
 								BackgroundWorkerHandle **handle);

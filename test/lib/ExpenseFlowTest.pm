@@ -164,6 +164,7 @@ sub start_after_crash
 	foreach (1 .. 600)
 	{
 		return 1 if $node->start(fail_ok => 1);
+		$node->{_pid} = undef;	# it read the dead one's
 		usleep(100_000);
 	}
 	return 0;

@@ -1,0 +1,128 @@
+# Used-up resources: a tiny queue, no background worker slots, no database slots; and no preloading at all.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use ExpenseFlowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# ---- a queue of 16 ----
+
+my $node = new_node('tiny', "expense_flow.workers = 2\nexpense_flow.queue_size = 16\nexpense_flow.max_databases = 1\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION expense_flow');
+create_transfers($node, 'postgres');
+$node->safe_psql('postgres', start_transfers(1, 3000));
+$node->safe_psql('postgres', start_transfers($_, $_)) foreach (3001 .. 3050);
+wait_for_runs($node, 'postgres', '3,050 runs through a queue of 16');
+check_transfers($node, 'postgres', 3050, 'tiny queue');
+cmp_ok($node->safe_psql('postgres', q{SELECT table_reads FROM expense_flow.runtime_status() WHERE process = 'dispatcher'}),
+	'>', 20, 'the table was read for what found no place');
+
+# More timers than find a place, due in another order than they were announced.
+$node->safe_psql('postgres', q{
+	CREATE TABLE woken (n int, at timestamptz);
+	CREATE FUNCTION woken(n int) RETURNS void LANGUAGE sql AS 'INSERT INTO woken VALUES ($1, clock_timestamp())';
+	SELECT expense_flow.create_workflow('later', '{"StartAt": "Later", "States": {
+		"Later": {"Type": "Wait", "SecondsPath": "$.seconds", "Next": "Woken"},
+		"Woken": {"Type": "Task", "Resource": "sql:public.woken", "Parameters": {"n.$": "$.n"}, "End": true}}}');
+	SELECT count(expense_flow.start_workflow('later', jsonb_build_object('n', i, 'seconds', 4 - i / 100))) FROM generate_series(1, 300) i});
+wait_for_runs($node, 'postgres', '300 timers through a heap of 16');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT n) FROM woken'), '300|300', 'each went off, once');
+
+# Runs that fail for a reason of the system's do not keep others back, nor the processors busy.
+$node->safe_psql('postgres', q{
+	CREATE TABLE counted (n int);
+	CREATE FUNCTION count_one(n int) RETURNS void LANGUAGE sql AS 'INSERT INTO counted VALUES ($1)';
+	CREATE FUNCTION conflict() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '40001'; END $$;
+	SELECT expense_flow.create_workflow('conflict', '{"StartAt": "Conflict", "States": {
+		"Conflict": {"Type": "Task", "Resource": "sql:public.conflict", "Parameters": {}, "End": true}}}');
+	SELECT expense_flow.create_workflow('good', '{"StartAt": "Good", "States": {
+		"Good": {"Type": "Task", "Resource": "sql:public.count_one", "Parameters": {"n.$": "$.n"}, "End": true}}}');
+	BEGIN;
+	SELECT count(expense_flow.start_workflow('conflict')) FROM generate_series(1, 100) i;
+	SELECT count(expense_flow.start_workflow('good', jsonb_build_object('n', i))) FROM generate_series(1, 100) i;
+	COMMIT});
+wait_for($node, 'postgres', 'SELECT count(*) = 100 FROM counted', '100 runs behind 100 that fail');
+wait_for($node, 'postgres', 'SELECT count(*) = 0 FROM expense_flow.branch', 'those that fail end, too');
+is($node->safe_psql('postgres', q{SELECT workflow, status, count(*) FROM expense_flow.runs WHERE workflow IN ('conflict', 'good') GROUP BY 1, 2 ORDER BY 1}),
+	"conflict|FAILED|100\ngood|SUCCEEDED|100", 'each in its way');
+
+# A second database finds no slot.
+$node->safe_psql('postgres', 'CREATE DATABASE second');
+$node->safe_psql('second', 'CREATE EXTENSION expense_flow');
+$node->wait_for_log(qr/runs no workers in database \d+: out of database slots/);
+$node->safe_psql('second', 'DROP EXTENSION expense_flow');
+is(processes($node, 'postgres'), '1 2', 'and the first is served as before');
+$node->stop;
+
+# ---- background worker slots ----
+
+# One for the launcher, one for the dispatcher, one for a worker.
+$node = new_node('slots', "expense_flow.workers = 4\n");
+$node->append_conf('postgresql.conf', 'max_worker_processes = 4');	# and logical replication's launcher
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION expense_flow');
+create_transfers($node, 'postgres');
+wait_for_processes($node, 'postgres', '1 1', 'one worker of four');
+$node->wait_for_log(qr/could not start a worker of expense_flow for database \d+: out of background worker slots/);
+$node->safe_psql('postgres', start_transfers(1, 100));
+wait_for_runs($node, 'postgres', 'work goes on with fewer workers');
+
+$node->append_conf('postgresql.conf', 'max_worker_processes = 3');
+$node->restart;
+wait_for_processes($node, 'postgres', '1 0', 'no worker at all');
+$node->safe_psql('postgres', start_transfers(101, 200));
+wait_for_runs($node, 'postgres', 'work goes on in the dispatcher');
+check_transfers($node, 'postgres', 200, 'few workers');
+is(scalar(() = PostgreSQL::Test::Utils::slurp_file($node->logfile) =~ /could not start a worker of expense_flow/g), 2, 'the log says so once a start');
+
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$node->restart;
+$node->wait_for_log(qr/could not start a dispatcher of expense_flow for database \d+: out of background worker slots/);
+is(processes($node, 'postgres'), '0 0', 'no dispatcher either');
+$node->safe_psql('postgres', start_transfers(201, 210));
+$node->safe_psql('postgres', 'CALL expense_flow.run_pending()');
+check_transfers($node, 'postgres', 210, 'a session does the work');
+$node->safe_psql('postgres', start_transfers(211, 220));
+$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
+$node->restart;
+wait_for_processes($node, 'postgres', '1 4', 'all there again');
+wait_for_runs($node, 'postgres', 'and at work');
+check_transfers($node, 'postgres', 220, 'enough workers');
+
+# A place that becomes free is taken.
+$node->append_conf('postgresql.conf', "max_worker_processes = 4");
+$node->restart;
+wait_for_processes($node, 'postgres', '1 1', 'one worker again');
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->append_conf('postgresql.conf', 'expense_flow.workers = 0');
+$node->reload;
+wait_for_processes($node, 'postgres', '1 0', 'paused');
+$node->safe_psql('postgres', start_transfers(221, 230));
+$node->safe_psql('other', 'CREATE EXTENSION expense_flow');
+wait_for_processes($node, 'other', '1 0', 'another database takes the free place');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.branch'), '10', 'nothing runs while it is paused');
+$node->safe_psql('other', 'DROP EXTENSION expense_flow');
+$node->append_conf('postgresql.conf', 'expense_flow.workers = 1');
+$node->reload;
+wait_for_runs($node, 'postgres', 'until it no longer is');
+$node->stop;
+
+# ---- without preloading ----
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->start;
+my ($rc, $out, $err) = $node->psql('postgres', start_transfers(231, 240) . ';' . start_transfers(241, 250));
+is(scalar(() = $err =~ /NOTICE/g), 1, 'one notice says that nobody runs it');
+$node->safe_psql('postgres', 'CALL expense_flow.run_pending()');
+check_transfers($node, 'postgres', 250, 'without preloading');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.runtime_status()'), '0', 'runtime_status() has nothing to show');
+($rc, $out, $err) = $node->psql('postgres', q{LOAD 'expense_flow'; SET expense_flow.workers = 1});
+like($err, qr/cannot be changed now/, 'settings are defined all the same');
+$node->stop;
+
+done_testing();
