@@ -163,6 +163,8 @@ sub start_after_crash
 	my ($node) = @_;
 	foreach (1 .. 600)
 	{
+		# a dead process that nobody has waited for looks like a running one to start()
+		$node->{_pid} = undef;
 		return 1 if $node->start(fail_ok => 1);
 		$node->{_pid} = undef;	# it read the dead one's
 		usleep(100_000);
