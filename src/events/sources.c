@@ -14,7 +14,9 @@
  * tables, system catalogs, temporary tables (nobody else sees their rows) and
  * unlogged ones (a crash empties them without an event).  Of a partitioned
  * table, changes of its partitions are captured as the table's; attaching and
- * detaching a partition moves rows without an event.
+ * detaching a partition, and truncating one by its own name, move rows without
+ * an event.  So do changes that logical replication applies, as for all triggers
+ * that are not enabled ALWAYS.
  *
  *-------------------------------------------------------------------------
  */
