@@ -17,11 +17,11 @@
 CREATE FUNCTION account_id_from_json(p_value jsonb)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-AS $$
-	SELECT CASE WHEN pg_catalog.jsonb_typeof(p_value) OPERATOR(pg_catalog.=) ANY (ARRAY['number', 'string'])
-					 AND (p_value OPERATOR(pg_catalog.#>>) '{}') OPERATOR(pg_catalog.~) '^[0-9]{1,18}$'
-				THEN (p_value OPERATOR(pg_catalog.#>>) '{}')::pg_catalog.int8 END
-$$;
+RETURN CASE
+	WHEN pg_catalog.jsonb_typeof(p_value) OPERATOR(pg_catalog.=) ANY (ARRAY['number', 'string'])
+		 AND (p_value OPERATOR(pg_catalog.#>>) '{}') OPERATOR(pg_catalog.~) '^[0-9]{1,18}$'
+		THEN (p_value OPERATOR(pg_catalog.#>>) '{}')::pg_catalog.int8
+END;
 COMMENT ON FUNCTION account_id_from_json(jsonb) IS 'Internal: the account_id that a JSON number or string stands for, NULL where it cannot be one.';
 
 /*
@@ -31,18 +31,16 @@ COMMENT ON FUNCTION account_id_from_json(jsonb) IS 'Internal: the account_id tha
 CREATE FUNCTION amount_problem(p_amount jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-AS $$
-	SELECT CASE
-		WHEN p_amount IS NULL OR p_amount OPERATOR(pg_catalog.=) 'null'
-			THEN 'amount is missing'
-		WHEN pg_catalog.jsonb_typeof(p_amount) OPERATOR(pg_catalog.<>) 'number'
-			THEN 'amount is not a number: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
-		WHEN p_amount::pg_catalog.numeric OPERATOR(pg_catalog.<) 0
-			THEN 'amount is negative: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
-		WHEN pg_catalog.scale(pg_catalog.trim_scale(p_amount::pg_catalog.numeric)) OPERATOR(pg_catalog.>) 2
-			THEN 'amount has more than two decimals: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
-	END
-$$;
+RETURN CASE
+	WHEN p_amount IS NULL OR p_amount OPERATOR(pg_catalog.=) 'null'
+		THEN 'amount is missing'
+	WHEN pg_catalog.jsonb_typeof(p_amount) OPERATOR(pg_catalog.<>) 'number'
+		THEN 'amount is not a number: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
+	WHEN p_amount::pg_catalog.numeric OPERATOR(pg_catalog.<) 0
+		THEN 'amount is negative: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
+	WHEN pg_catalog.scale(pg_catalog.trim_scale(p_amount::pg_catalog.numeric)) OPERATOR(pg_catalog.>) 2
+		THEN 'amount has more than two decimals: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
+END;
 COMMENT ON FUNCTION amount_problem(jsonb) IS 'Internal: what is wrong with a JSON value as an amount of money, or NULL. Amounts are JSON numbers, not negative, with at most two decimals (trailing zeros do not count).';
 
 /*
