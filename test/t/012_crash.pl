@@ -15,6 +15,9 @@ my $node = new_node('crash', "expense_flow.workers = 4\nexpense_flow.transaction
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION expense_flow');
 create_transfers($node, 'postgres');
+$node->safe_psql('postgres', q{
+	CREATE OR REPLACE FUNCTION record(transfer int) RETURNS int LANGUAGE sql AS
+		'SELECT pg_sleep(0.002); INSERT INTO trace VALUES ($1, ''record'') RETURNING transfer'});
 my $started = 0;
 
 # Try until the server answers.
@@ -35,9 +38,8 @@ sub start_more
 sub in_the_middle
 {
 	my ($title) = @_;
-	return wait_for(
-		$node, 'postgres', qq{
-		SELECT count(*) > $started - 1900 FROM expense_flow.closed_run}, $title);
+	$node->poll_query_until('postgres', qq{SELECT count(*) > $started - 1900 FROM expense_flow.closed_run});
+	return cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.closed_run'), '<', $started - 200, $title);
 }
 
 foreach my $round (1 .. 3)
