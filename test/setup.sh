@@ -39,6 +39,7 @@ run_in_copy()
 {
 	local copy status=0 name
 
+	export EXPENSE_FLOW_SHARED=${EXPENSE_FLOW_SHARED:-$top/../shared}	# it is beside the checkout, not beside the copy
 	name=$(basename "$0")
 	copy=$(mktemp -d /tmp/expense_flow.XXXXXX)
 	# shellcheck disable=SC2064
