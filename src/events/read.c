@@ -391,11 +391,14 @@ ef_acknowledge_changes(PG_FUNCTION_ARGS)
 	values[2] = ObjectIdGetDatum(GetUserId());
 	values[3] = Int64GetDatum(position);
 	check_owns_consumer(&source, values[1]);
+
+	/* Whoever registers the same name at the same moment does not move it either. */
 	run_as_owner("INSERT INTO expense_flow.change_consumer AS c (source_id, consumer, owner, position, updated_at) "
 				 "VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp()) "
 				 "ON CONFLICT (source_id, consumer) DO UPDATE "
 				 "SET position = EXCLUDED.position, updated_at = EXCLUDED.updated_at "
-				 "WHERE c.position OPERATOR(pg_catalog.<) EXCLUDED.position",
+				 "WHERE c.position OPERATOR(pg_catalog.<) EXCLUDED.position "
+				 "AND pg_catalog.pg_has_role($3, c.owner, 'USAGE')",
 				 4, types, values);
 	PG_RETURN_VOID();
 }
