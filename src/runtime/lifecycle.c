@@ -14,11 +14,12 @@
  *	  lock on the database, which the statement would take anyway, keeps new
  *	  processes of ours out.
  *
+ *	  DROP and ALTER EXTENSION need all of our tables, one after the other; where
+ *	  workers were at work there would be deadlocks.  So they are sent away, too,
+ *	  and come back, if they still have a reason to, when the transaction ends.
+ *
  *	  COMMIT PREPARED: the same for what the prepared transaction has done, which
  *	  this process cannot know.
- *
- *	  COPY into the table of branches, as pg_restore does: nobody announces those
- *	  branches, so the dispatcher is asked to read the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +35,8 @@
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
@@ -47,6 +50,8 @@
 #include "runtime/process.h"
 #include "runtime/runtime.h"
 
+PG_FUNCTION_INFO_V1(ef_resume_after_restore);
+
 /* How long processes may take to leave; then the statement goes on, and fails if they are still there. */
 #define LEAVE_TIMEOUT_MS	10000
 
@@ -57,13 +62,14 @@ static ProcessUtility_hook_type prev_process_utility_hook = NULL;
 static bool extension_changed = false;	/* at commit: look at this database */
 static Oid	changed_database = InvalidOid;	/* at commit: look at this one */
 static Oid	vacated_database = InvalidOid;	/* at any end: look at this one again */
+static bool restored = false;	/* at commit: read the tables of this database */
 
 static void note_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg);
 static void watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 						  ProcessUtilityContext context, ParamListInfo params,
 						  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc);
 static void at_transaction_end(XactEvent event, void *arg);
-static bool restores_branches(CopyStmt *statement);
+static bool changes_extension(Node *statement);
 static void vacate_for(Node *statement);
 static Oid	database_to_vacate(Node *statement, LOCKMODE *lockmode);
 static Oid	template_to_vacate(CreatedbStmt *statement);
@@ -113,8 +119,6 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	if (context == PROCESS_UTILITY_TOPLEVEL)
 		vacate_for(statement);
-	if (IsA(statement, CopyStmt) && restores_branches((CopyStmt *) statement))
-		extension_changed = true;
 
 	if (prev_process_utility_hook)
 		prev_process_utility_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
@@ -133,7 +137,7 @@ at_transaction_end(XactEvent event, void *arg)
 	if (!commit && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 
-	if (commit && extension_changed)
+	if (commit && (extension_changed || restored))
 		look_at_current_database();
 	if (commit && OidIsValid(changed_database))
 		ef_request_probe(changed_database);
@@ -141,17 +145,9 @@ at_transaction_end(XactEvent event, void *arg)
 		ef_request_probe(vacated_database);
 
 	extension_changed = false;
+	restored = false;
 	changed_database = InvalidOid;
 	vacated_database = InvalidOid;
-}
-
-static bool
-restores_branches(CopyStmt *statement)
-{
-	RangeVar   *relation = statement->relation;
-
-	return statement->is_from && relation != NULL && strcmp(relation->relname, "branch") == 0 &&
-		(relation->schemaname == NULL || strcmp(relation->schemaname, EF_EXTENSION_NAME) == 0);
 }
 
 /*
@@ -161,14 +157,43 @@ static void
 vacate_for(Node *statement)
 {
 	LOCKMODE	lockmode;
-	Oid			database = database_to_vacate(statement, &lockmode);
+	Oid			database;
 
-	if (!OidIsValid(database) || database == MyDatabaseId)
+	if (changes_extension(statement))
+	{
+		vacate_database(MyDatabaseId);
 		return;
+	}
+	database = database_to_vacate(statement, &lockmode);
+	if (OidIsValid(database) && database != MyDatabaseId)
+	{
+		LockSharedObject(DatabaseRelationId, database, 0, lockmode);
+		vacate_database(database);
+	}
+}
 
-	/* Only these are worth it; in any other database no process of ours runs. */
-	LockSharedObject(DatabaseRelationId, database, 0, lockmode);
-	vacate_database(database);
+/*
+ * Does the statement drop or alter our extension, and may the user do so?
+ */
+static bool
+changes_extension(Node *statement)
+{
+	bool		found = false;
+	Oid			extension;
+	ListCell   *cell;
+
+	if (IsA(statement, AlterExtensionStmt))
+		found = strcmp(((AlterExtensionStmt *) statement)->extname, EF_EXTENSION_NAME) == 0;
+	else if (IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_EXTENSION)
+	{
+		foreach(cell, ((DropStmt *) statement)->objects)
+			found |= strcmp(strVal(lfirst(cell)), EF_EXTENSION_NAME) == 0;
+	}
+	if (!found || RecoveryInProgress())
+		return false;
+
+	extension = get_extension_oid(EF_EXTENSION_NAME, true);
+	return OidIsValid(extension) && ef_extension_ownercheck(extension, GetUserId());
 }
 
 /*
@@ -357,4 +382,15 @@ look_after_commit_prepared(void)
 		look_at_current_database();
 	else if (served)
 		ef_runtime_changes_committed();
+}
+
+/*
+ * Rows that pg_restore has loaded were announced by nobody: the runs among them
+ * rest until somebody says that all is there which they will need.
+ */
+Datum
+ef_resume_after_restore(PG_FUNCTION_ARGS)
+{
+	restored = ef_shared != NULL;
+	PG_RETURN_VOID();
 }

@@ -45,7 +45,7 @@ static void leave_idle_stack(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static bool take_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static void finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed, long delay_ms);
 static void advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
-static EfAdvanceResult advance_once(const EfBranchKey *key);
+static EfAdvanceResult advance_once(const EfBranchKey *key, bool reset_session);
 
 void
 ef_worker_main(Datum main_arg)
@@ -278,6 +278,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	PG_TRY();
 	{
 		ErrorContextCallback context;
+		bool		begun = false;
 
 		context.callback = describe_entry;
 		context.arg = entry;
@@ -286,7 +287,8 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 
 		while (result == EF_ADVANCE_MORE)
 		{
-			result = advance_once(&entry->key);
+			result = advance_once(&entry->key, !begun);
+			begun = true;
 			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_NOT_DUE)
 			{
 				entry->tries = 0;
@@ -327,14 +329,20 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/*
+ * One transaction.  Before a branch's first, drop what the activities of another
+ * run, of another role perhaps, may have left in the session.
+ */
 static EfAdvanceResult
-advance_once(const EfBranchKey *key)
+advance_once(const EfBranchKey *key, bool reset_session)
 {
 	EfAdvanceResult result;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	if (reset_session)
+		ef_reset_session();
 	result = ef_advance_branch(key);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -27,12 +27,21 @@ is( $node->safe_psql('one', "SELECT process, state, count(*) FROM expense_flow.r
 
 # DROP EXTENSION, and its rollback.
 $node->safe_psql('one', 'BEGIN; DROP EXTENSION expense_flow; ROLLBACK');
-is(processes($node, 'one'), '1 2', 'they stay when DROP EXTENSION rolls back');
+wait_for_processes($node, 'one', '1 2', 'they are there when DROP EXTENSION has rolled back');
 $node->safe_psql('one', 'DROP EXTENSION expense_flow');
 wait_for_processes($node, 'one', '0 0', 'they leave with DROP EXTENSION');
 $node->safe_psql('one', 'CREATE EXTENSION expense_flow');
 $node->safe_psql('one', 'DROP EXTENSION expense_flow; DROP SCHEMA IF EXISTS expense_flow; CREATE EXTENSION expense_flow');
 wait_for_processes($node, 'one', '1 2', 'dropped and created in a row: they are there');
+
+# Who may not drop the extension cannot send them away.
+$node->safe_psql('postgres', 'CREATE ROLE nobody_special LOGIN');
+my @before = (pids($node, 'dispatcher'), pids($node, 'worker'));
+isnt($node->psql('one', 'DROP EXTENSION expense_flow', extra_params => [ '-U', 'nobody_special' ]), 0, 'DROP EXTENSION by somebody else');
+isnt($node->psql('one', 'ALTER EXTENSION expense_flow UPDATE', extra_params => [ '-U', 'nobody_special' ]), 0, 'ALTER EXTENSION, too');
+is_deeply([ pids($node, 'dispatcher'), pids($node, 'worker') ], \@before, 'does nothing to them');
+$node->safe_psql('one', 'ALTER EXTENSION expense_flow UPDATE');
+wait_for_processes($node, 'one', '1 2', 'they come back after ALTER EXTENSION UPDATE');
 
 # Other extensions do not matter.
 my ($dispatcher) = pids($node, 'dispatcher');
@@ -61,7 +70,6 @@ wait_for_processes($node, 'one', '1 2', 'back in the moved database');
 is($node->psql('postgres', 'ALTER DATABASE one RENAME TO plain'), 3, 'a rename that fails');
 wait_for_processes($node, 'one', '1 2', 'back after a statement that failed');
 ($dispatcher) = pids($node, 'dispatcher');
-$node->safe_psql('postgres', 'CREATE ROLE nobody_special LOGIN');
 isnt($node->psql('postgres', 'DROP DATABASE one', extra_params => [ '-U', 'nobody_special' ]), 0, 'not by everybody');
 isnt($node->psql('postgres', 'CREATE DATABASE copy TEMPLATE one', extra_params => [ '-U', 'nobody_special' ]), 0, 'nor a copy');
 is((pids($node, 'dispatcher'))[0], $dispatcher, 'who may not drop a database cannot send its processes away');
@@ -129,7 +137,7 @@ wait_for_processes($node, "db$_", '1 1', "db$_: all terminated at once, all repl
 is(scalar(pids($node, 'launcher')), 1, 'the launcher, too');
 
 # Cancel requests do nothing to processes that sleep.
-my @before = (pids($node, 'worker'), pids($node, 'dispatcher'), pids($node, 'launcher'));
+@before = (pids($node, 'worker'), pids($node, 'dispatcher'), pids($node, 'launcher'));
 $node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'expense_flow %'});
 $node->safe_psql('postgres', 'CREATE DATABASE after_cancel TEMPLATE db1');
 wait_for_processes($node, 'after_cancel', '1 1', 'processes react after a cancel request');

@@ -74,6 +74,42 @@ $session->() or 1;
 wait_for_runs($node, 'postgres', 'after the restart the activity runs again and finishes');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM gate'), '1', 'its effects are there once');
 
+# What an activity leaves in the session of a worker is gone when the next run comes.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION litter() RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE found text;
+	BEGIN
+		SELECT concat_ws(' ',
+			(SELECT 'table' WHERE to_regclass('pg_temp.litter') IS NOT NULL),
+			(SELECT 'statement' FROM pg_prepared_statements WHERE name = 'litter'),
+			(SELECT 'lock' FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND classid = 0 AND objid = 4711),
+			(SELECT 'setting' WHERE current_setting('litter.lies', true) = 'here')) INTO found;
+		CREATE TEMP TABLE litter (n int);
+		EXECUTE 'PREPARE litter AS SELECT 1';
+		PERFORM pg_advisory_lock_shared(4711);
+		PERFORM set_config('litter.lies', 'here', false);
+		RETURN found;
+	END $$;
+	SELECT expense_flow.create_workflow('litter', '{"StartAt": "Litter", "States": {
+		"Litter": {"Type": "Task", "Resource": "sql:public.litter", "Parameters": {}, "End": true}}}');
+	SELECT count(expense_flow.start_workflow('litter')) FROM generate_series(1, 20)});
+wait_for_runs($node, 'postgres', 'runs that leave things behind');
+is($node->safe_psql('postgres', q{SELECT DISTINCT status, output FROM expense_flow.runs WHERE workflow = 'litter'}), 'SUCCEEDED|""', 'each finds a clean session');
+
+# Change events are announced by the dispatcher, not by the transaction that makes them.
+my $listener = session($node, 'postgres');
+$listener->("LISTEN expense_flow_account; SELECT 'listening';", qr/listening/);
+$node->safe_psql('postgres', q{INSERT INTO expense_flow.account (owner, card_number, balance, currency) VALUES ('Ann', '4711', 100, 'EUR')});
+$dispatcher = (pids($node, 'dispatcher'))[0];
+my $heard = '';
+foreach (1 .. 1000)
+{
+	$heard = $listener->("SELECT 'still ' || 'here';", qr/still here/);
+	last if $heard =~ /notification/;
+}
+like($heard, qr/"expense_flow_account" with payload ".*add.*" received from server process with PID $dispatcher/, 'NOTIFY comes from the dispatcher');
+$listener->();
+
 # Interrupted by DROP EXTENSION and DROP DATABASE.
 $node->safe_psql('postgres', 'CREATE DATABASE doomed');
 $node->safe_psql('doomed', q{
@@ -85,6 +121,17 @@ $node->safe_psql('doomed', q{
 wait_for($node, 'postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = 'doomed' AND wait_event = 'PgSleep'}, 'activities are at work');
 $node->safe_psql('postgres', 'DROP DATABASE doomed');
 ok(1, 'DROP DATABASE interrupts activities');
+$node->safe_psql('postgres', 'CREATE DATABASE cleared');
+$node->safe_psql('cleared', q{
+	CREATE EXTENSION expense_flow;
+	CREATE FUNCTION slow() RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(1000)';
+	SELECT expense_flow.create_workflow('slow', '{"StartAt": "Slow", "States": {
+		"Slow": {"Type": "Task", "Resource": "sql:public.slow", "Parameters": {}, "End": true}}}');
+	SELECT expense_flow.start_workflow('slow') FROM generate_series(1, 2)});
+wait_for($node, 'postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = 'cleared' AND wait_event = 'PgSleep'}, 'activities are at work again');
+$node->safe_psql('cleared', 'DROP EXTENSION expense_flow');
+ok(1, 'DROP EXTENSION interrupts activities');
+wait_for_processes($node, 'cleared', '0 0', 'and the processes leave');
 
 # Idle: 1,000 runs wait for a time.  Nobody executes anything until one is due.
 $node->safe_psql('postgres', q{
