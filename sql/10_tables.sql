@@ -64,6 +64,7 @@ CREATE TABLE branch
 	run_id				uuid NOT NULL,
 	branch_id			integer NOT NULL,
 	parent_id			integer,
+	item				integer,
 	step				integer NOT NULL,
 	data_step			integer NOT NULL,
 	status				"char" NOT NULL,
@@ -79,8 +80,12 @@ CREATE TABLE branch
 	PRIMARY KEY (run_id, branch_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX branch_due ON branch (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX branch_parent ON branch (run_id, parent_id, item) WHERE parent_id IS NOT NULL;
 CREATE UNIQUE INDEX branch_open_workflow_id ON branch (workflow_id) WHERE workflow_id IS NOT NULL;
-COMMENT ON TABLE branch IS 'One row for each sequential line of control of an open run; branch 0 is the main line and carries the workflow_id that only one open run may have. due_at is when the branch became ready (unchanged while it steps on), or the time it waits for, or NULL while only a message or another branch can wake it. pending counts the branches that a Parallel or Map still waits for.';
+COMMENT ON TABLE branch IS 'One row for each sequential line of control of an open run; branch 0 is the main line and carries the workflow_id that only one open run may have. due_at is when the branch became ready (unchanged while it steps on), or the time it waits for, or NULL while only a message or another branch can wake it. pending counts the branches that a Parallel or Map still waits for, item is the number of one of those (from 0), context is how that state joins them.';
+
+CREATE SEQUENCE branch_id AS integer CYCLE CACHE 32;
+COMMENT ON SEQUENCE branch_id IS 'Numbers of branches other than main lines. They need to be unique only within a run, so it may begin again.';
 
 CREATE TABLE transition
 (
@@ -130,6 +135,7 @@ SELECT pg_catalog.pg_extension_config_dump(pg_catalog.pg_get_serial_sequence('wo
 SELECT pg_catalog.pg_extension_config_dump('workflow_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('run', '');
 SELECT pg_catalog.pg_extension_config_dump('branch', '');
+SELECT pg_catalog.pg_extension_config_dump('branch_id', '');
 SELECT pg_catalog.pg_extension_config_dump('transition', '');
 SELECT pg_catalog.pg_extension_config_dump('closed_run', '');
 SELECT pg_catalog.pg_extension_config_dump('resource_alias', '');

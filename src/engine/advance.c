@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 
 #include "engine/advance.h"
+#include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/settings.h"
 #include "engine/state.h"
@@ -30,7 +31,6 @@
 typedef struct Advance
 {
 	EfBranch   *branch;
-	bool		in_query;
 	bool		did_work;		/* an SQL activity has run */
 	TimestampTz began_at;		/* by the real clock */
 } Advance;
@@ -43,9 +43,8 @@ is_same_data(const Jsonb *a, const Jsonb *b)
 	return a == b || (VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0);
 }
 
-/* Take the branch's next step: a row of history, with the output if there is a new one. */
-static void
-write_step(const EfVisit *visit, Jsonb *output)
+void
+ef_write_step(const EfVisit *visit, Jsonb *output)
 {
 	EfBranch   *branch = visit->branch;
 	EfTransition transition;
@@ -68,16 +67,20 @@ forget_state(EfBranch *branch)
 	branch->status = EF_BRANCH_READY;
 	branch->retry_count = 0;
 	branch->retrier_counts = NULL;
+	branch->context = NULL;
+	branch->pending = 0;
 }
 
 /* The state was left: go on to the next one.  False if there is none. */
 static bool
-go_on(const EfVisit *visit)
+go_on(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 	bool		changed = !is_same_data(visit->output, branch->data);
 
-	write_step(visit, changed ? visit->output : NULL);
+	if (visit->next == ASL_END && ef_is_iteration(branch))
+		ef_add_event(visit, EF_EVENT_ITERATION_SUCCEEDED);
+	ef_write_step(visit, changed ? visit->output : NULL);
 	ef_branch_set_data(branch, changed ? visit->output : branch->data, visit->variables);
 	forget_state(branch);
 	if (visit->next == ASL_END)
@@ -88,28 +91,31 @@ go_on(const EfVisit *visit)
 
 /* The state is at rest until a time, and the run's deadline at the latest. */
 static EfAdvanceResult
-come_to_rest(const EfVisit *visit)
+come_to_rest(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 	EfBranchKey key;
 
-	write_step(visit, NULL);
+	ef_write_step(visit, NULL);
 	branch->status = visit->status;
+	branch->context = NULL;
+	branch->pending = 0;
 	branch->due_at = Min(visit->due_at, branch->run.deadline);
 	if (!branch->has_row)
 		return EF_ADVANCE_WAITING;
 	ef_store_update_branch(branch);
-	if (branch->due_at != DT_NOEND)
+	if (branch->due_at != DT_NOEND && !branch->in_query)
 	{
-		key.run_id = branch->run.run_id;
-		key.branch_id = branch->branch_id;
+		ef_branch_key(branch, &key);
 		ef_announce_due(&key, branch->due_at);
 	}
 	return EF_ADVANCE_WAITING;
 }
 
+/* ---- the ends of a branch, or of its run ---- */
+
 static EfAdvanceResult
-close_run(const EfBranch *branch, const EfEnd *end)
+close_run(EfBranch *branch, const EfEnd *end)
 {
 	EfClosing	closing;
 
@@ -120,41 +126,63 @@ close_run(const EfBranch *branch, const EfEnd *end)
 	if (branch->has_row)
 	{
 		ef_store_delete_branch(branch);
-		ForceSyncCommit();
+		if (branch->status == EF_BRANCH_JOINING)
+			ef_store_delete_children(&branch->run.run_id, branch->branch_id);
 	}
 	ef_store_insert_closed_run(&branch->run.run_id, &closing);
 	ef_announce_closed(&branch->run.run_id);
 	return EF_ADVANCE_CLOSED;
 }
 
-/* ---- the ends of a run ---- */
+static void
+set_end(EfEnd *end, char status, char *error, char *cause)
+{
+	end->status = status;
+	end->error = error;
+	end->cause = cause;
+}
 
 static EfAdvanceResult
-succeed(const EfBranch *branch, EfEnd *end)
+succeed(EfBranch *branch, EfEnd *end)
 {
-	end->status = EF_RUN_SUCCEEDED;
-	end->error = NULL;
-	end->cause = NULL;
+	if (branch->parent_id != EF_NO_PARENT)
+	{
+		set_end(end, 0, NULL, NULL);
+		ef_end_child(branch, NULL);
+		return EF_ADVANCE_CLOSED;
+	}
+	set_end(end, EF_RUN_SUCCEEDED, NULL, NULL);
 	return close_run(branch, end);
 }
 
 static EfAdvanceResult
-fail(const EfVisit *visit, EfEnd *end)
+fail(EfVisit *visit, EfEnd *end)
 {
-	write_step(visit, NULL);
-	end->status = EF_RUN_FAILED;
-	end->error = visit->failure.name;
-	end->cause = visit->failure.cause;
-	return close_run(visit->branch, end);
+	EfBranch   *branch = visit->branch;
+
+	if (ef_is_iteration(branch))
+		ef_add_event(visit, EF_EVENT_ITERATION_FAILED);
+	ef_write_step(visit, NULL);
+	if (branch->parent_id != EF_NO_PARENT)
+	{
+		set_end(end, 0, NULL, NULL);
+		ef_end_child(branch, &visit->failure);
+		return EF_ADVANCE_CLOSED;
+	}
+	set_end(end, EF_RUN_FAILED, visit->failure.name, visit->failure.cause);
+	return close_run(branch, end);
 }
 
+/* The run's deadline has passed, and any of its branches may be the first to notice. */
 static EfAdvanceResult
-time_out(const EfBranch *branch, EfEnd *end)
+time_out(EfBranch *branch, EfEnd *end)
 {
-	end->status = EF_RUN_TIMED_OUT;
-	end->error = "States.Timeout";
-	end->cause = "the run took longer than its timeout";
-	return close_run(branch, end);
+	set_end(end, EF_RUN_TIMED_OUT, "States.Timeout", "the run took longer than its timeout");
+	if (branch->parent_id == EF_NO_PARENT)
+		return close_run(branch, end);
+	if (!ef_end_run(&branch->run.run_id, end->status, end->error, end->cause))
+		ef_branch_is_gone();
+	return EF_ADVANCE_CLOSED;
 }
 
 /* ---- advancing ---- */
@@ -164,7 +192,7 @@ is_commit_due(const Advance *context)
 {
 	TimestampTz age;
 
-	if (context->in_query)
+	if (context->branch->in_query)
 		return false;
 	age = GetCurrentTimestamp() - context->began_at;
 	return age >= (context->did_work ? (TimestampTz) (ef_transaction_budget * 1000) : LONGEST_WITHOUT_WORK);
@@ -178,7 +206,7 @@ visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
 	EfVisit		visit;
 	EfVisitResult outcome;
 
-	ef_begin_visit(&visit, branch, context->in_query);
+	ef_begin_visit(&visit, branch);
 	outcome = ef_visit_state(&visit);
 	if (outcome == EF_VISIT_FAILED)
 		outcome = ef_handle_failure(&visit);
@@ -193,11 +221,14 @@ visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
 		case EF_VISIT_RESTS:
 			*result = come_to_rest(&visit);
 			break;
+		case EF_VISIT_FORKED:
+			*result = EF_ADVANCE_WAITING;
+			break;
 		case EF_VISIT_FAILED:
 			*result = fail(&visit, end);
 			break;
 		case EF_VISIT_RUN_TIMED_OUT:
-			write_step(&visit, NULL);
+			ef_write_step(&visit, NULL);
 			*result = time_out(branch, end);
 			break;
 	}
@@ -235,9 +266,9 @@ error_context(void *arg)
 }
 
 EfAdvanceResult
-ef_advance_loaded(EfBranch *branch, bool in_query, EfEnd *end)
+ef_advance_loaded(EfBranch *branch, EfEnd *end)
 {
-	Advance		context = {.branch = branch, .in_query = in_query, .began_at = GetCurrentTimestamp()};
+	Advance		context = {.branch = branch, .began_at = GetCurrentTimestamp()};
 	MemoryContext old = MemoryContextSwitchTo(branch->scratch);
 	ErrorContextCallback callback;
 	EfAdvanceResult result;
@@ -263,7 +294,9 @@ ef_advance_branch(const EfBranchKey *key)
 	branch = ef_claim_branch(key, false, &busy);
 	if (branch == NULL)
 		return busy ? EF_ADVANCE_BUSY : EF_ADVANCE_NOT_DUE;
-	result = ef_advance_loaded(branch, false, &end);
+	result = ef_advance_loaded(branch, &end);
+	if (result == EF_ADVANCE_CLOSED && end.status != 0)
+		ForceSyncCommit();
 	if (result != EF_ADVANCE_MORE)
 		ef_release_branch_at_commit();
 	return result;

@@ -10,11 +10,12 @@
 
 #include "engine/branch.h"
 #include "engine/engine.h"
+#include "engine/state.h"
 
-/* How a branch, or its run, has ended. */
+/* How a run has ended. */
 typedef struct EfEnd
 {
-	char		status;			/* as closed_run.status */
+	char		status;			/* as closed_run.status; 0: only a branch of it has ended */
 	char	   *error;			/* NULL: none */
 	char	   *cause;
 } EfEnd;
@@ -23,6 +24,9 @@ typedef struct EfEnd
  * Visit states until a commit is due, the branch must wait, or it has ended; store what came out.  A branch
  * inside a query (of run_workflow) never needs a commit.  *end is set when the result is EF_ADVANCE_CLOSED.
  */
-extern EfAdvanceResult ef_advance_loaded(EfBranch *branch, bool in_query, EfEnd *end);
+extern EfAdvanceResult ef_advance_loaded(EfBranch *branch, EfEnd *end);
+
+/* Take the branch's next step: a row of history, with the output if there is a new one. */
+extern void ef_write_step(const EfVisit *visit, Jsonb *output);
 
 #endif							/* EF_ADVANCE_H */

@@ -52,6 +52,14 @@ static MemoryContext branch_context;	/* parent of the claimed branch's contexts 
 /* ---- branches in memory ---- */
 
 void
+ef_branch_key(const EfBranch *branch, EfBranchKey *key)
+{
+	memset(key, 0, sizeof(*key));
+	key->run_id = branch->run.run_id;
+	key->branch_id = branch->branch_id;
+}
+
+void
 ef_branch_create_contexts(EfBranch *branch, MemoryContext parent)
 {
 	branch->fixed = AllocSetContextCreate(parent, "branch", ALLOCSET_SMALL_SIZES);

@@ -18,6 +18,7 @@ typedef struct EfBranch
 	EfRun		run;
 	int32		branch_id;
 	int32		parent_id;		/* EF_NO_PARENT for the main line */
+	int32		item;			/* which of its parent's branches, from 0 */
 	int32		step;			/* the last transition written */
 	int32		data_step;		/* the one whose output is the data; 0: the branch's input */
 	char		status;
@@ -28,20 +29,24 @@ typedef struct EfBranch
 	const AslState *state;
 	Jsonb	   *data;
 	Jsonb	   *variables;		/* NULL: none */
-	Jsonb	   *context;		/* of a branch of a Parallel or Map; see fork.h */
-	int32		pending;		/* branches that it waits for */
+	Jsonb	   *context;		/* how it joins the branches that it waits for; see fork.c */
+	int32		pending;		/* how many it waits for */
+	bool		in_query;		/* advanced inside a query (run_workflow): no commit, nothing to announce */
 
 	/* How the row differs from this. */
 	bool		has_row;		/* false while run_workflow() keeps it to itself */
 	int32		row_step;		/* step in the row: nobody else may have changed it */
 	bool		rests;			/* more than step, data_step and state changed, or is to be changed back */
 	bool		variables_changed;
+	bool		joined;			/* there are rows of branches that have been joined */
 
 	MemoryContext fixed;		/* holds the run and what is loaded with it */
 	MemoryContext current;		/* holds data and variables */
 	MemoryContext spare;		/* the next ones, while they are made */
 	MemoryContext scratch;		/* of one visit to a state */
 } EfBranch;
+
+extern void ef_branch_key(const EfBranch *branch, EfBranchKey *key);
 
 extern void ef_branch_create_contexts(EfBranch *branch, MemoryContext parent);
 extern void ef_branch_delete_contexts(EfBranch *branch);

@@ -88,6 +88,15 @@ ef_format_time(TimestampTz time)
 					tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) (fsec / 1000));
 }
 
+Jsonb *
+ef_empty_object(void)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
 /* ---- the parts of the context object ---- */
 
 static void
@@ -129,6 +138,58 @@ push_machine(JsonbParseState **state, const EfWorkflow *workflow)
 	pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
+static void
+push_map(JsonbParseState **state, int index, Jsonb *value)
+{
+	push_key(state, "Map");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_key(state, "Item");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_int(state, "Index", index);
+	ef_push_jsonb(state, "Value", value);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* The value of an item: kept apart where the input of its iteration is another one. */
+static Jsonb *
+item_value(const EfItem *item)
+{
+	JsonbValue *value;
+
+	if (item->details == NULL)
+		return item->input;
+	value = getKeyJsonValueFromContainer(&item->details->root, "value", strlen("value"), NULL);
+	return value ? JsonbValueToJsonb(value) : item->input;
+}
+
+/* The item of the Map that is being started, or of the innermost one whose iteration this is a part of. */
+static void
+push_item(JsonbParseState **state, const EfVisit *visit)
+{
+	const EfBranch *branch = visit->branch;
+	const AslScope *scope = visit->state->scope;
+	int32		branch_id = branch->branch_id;
+	EfItem		item;
+
+	if (visit->item)
+	{
+		push_map(state, visit->item_index, visit->item);
+		return;
+	}
+	for (; scope->owner; scope = scope->owner->scope)
+	{
+		if (!ef_store_load_item(&branch->run.run_id, branch_id, &item))
+			return;
+		if (scope->owner->type == ASL_MAP)
+		{
+			push_map(state, item.index, item_value(&item));
+			return;
+		}
+		branch_id = item.parent_id;
+	}
+}
+
 Jsonb *
 ef_context_object(void *arg)
 {
@@ -139,5 +200,6 @@ ef_context_object(void *arg)
 	push_execution(&state, visit->branch);
 	push_state(&state, visit);
 	push_machine(&state, visit->branch->run.workflow);
+	push_item(&state, visit);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }

@@ -206,32 +206,60 @@ raise_failure(const EfBranch *branch, const EfEnd *end)
 }
 
 /*
+ * Nobody else sees the branches of a Parallel or Map: advance them here, one after the other, by due time.
+ */
+static void
+load_next_branch(EfBranch *branch)
+{
+	EfDueBranch due;
+
+	if (!ef_store_due_branch_of_run(&branch->run.run_id, &due))
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_FAILED),
+				 errmsg("workflow \"%s\" waits for ever", branch->run.workflow->name)));
+	sleep_until(due.due_at);
+	ef_branch_delete_contexts(branch);
+	ef_branch_create_contexts(branch, CurrentMemoryContext);
+	if (!ef_store_load_branch(&due.key, branch))
+		elog(ERROR, "a branch of the run is missing");
+	branch->in_query = true;
+}
+
+/*
  * run_workflow(workflow text, input jsonb) returns jsonb
  *
- * The run is in the caller's transaction from its start to its end, so its branch needs no row.
+ * The run is in the caller's transaction from its start to its end, so its main line needs a row only when it
+ * starts other branches.
  */
 Datum
 ef_run_workflow(PG_FUNCTION_ARGS)
 {
 	EfStartOptions options = {0};
 	EfBranch	branch;
-	EfEnd		end;
+	EfEnd		end = {0};
 	Jsonb	   *output;
-	Size		size;
 
 	check_stack_depth();
 	set_workflow(&options, text_arg(fcinfo, 0, "workflow"), 0);
 	refuse_null(fcinfo, 1, "input");
 	ef_prepare_run(&options, PG_GETARG_JSONB_P(1), NULL, &branch);
+	branch.in_query = true;
 	ef_branch_create_contexts(&branch, CurrentMemoryContext);
 	ef_store_insert_run(&branch.run);
-	while (ef_advance_loaded(&branch, true, &end) == EF_ADVANCE_WAITING)
-		sleep_until(branch.due_at);
+	for (;;)
+	{
+		(void) ef_advance_loaded(&branch, &end);
+		if (end.status != 0)
+			break;
+		if (branch.has_row)
+			load_next_branch(&branch);
+		else
+			sleep_until(branch.due_at);
+	}
 	if (end.status != EF_RUN_SUCCEEDED)
 		raise_failure(&branch, &end);
-	size = VARSIZE(branch.data);
-	output = palloc(size);
-	memcpy(output, branch.data, size);
+	output = palloc(VARSIZE(branch.data));
+	memcpy(output, branch.data, VARSIZE(branch.data));
 	ef_branch_delete_contexts(&branch);
 	PG_RETURN_JSONB_P(output);
 }

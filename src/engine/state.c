@@ -17,6 +17,7 @@
 #include "engine/activity.h"
 #include "engine/alias.h"
 #include "engine/engine.h"
+#include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/settings.h"
 #include "engine/state.h"
@@ -32,21 +33,29 @@ ef_add_event(EfVisit *visit, char event)
 	visit->events[visit->nevents] = '\0';
 }
 
+/* Is this the first visit since the branch came to its state? */
+static bool
+is_entering(const EfBranch *branch)
+{
+	return branch->status == EF_BRANCH_READY || branch->status == EF_BRANCH_QUEUED;
+}
+
 void
-ef_begin_visit(EfVisit *visit, EfBranch *branch, bool in_query)
+ef_begin_visit(EfVisit *visit, EfBranch *branch)
 {
 	memset(visit, 0, sizeof(*visit));
 	visit->branch = branch;
 	visit->state = branch->state;
 	visit->began_at = ef_now();
-	visit->in_query = in_query;
 	visit->next = branch->state->next;
 	visit->variables = branch->variables;
 	visit->env.context = ef_context_object;
 	visit->env.context_arg = visit;
 	visit->env.variables = branch->variables;
 	visit->env.data_limit = ef_data_limit;
-	if (branch->status == EF_BRANCH_READY)
+	if (branch->status == EF_BRANCH_QUEUED && ef_is_iteration(branch))
+		ef_add_event(visit, EF_EVENT_ITERATION_STARTED);
+	if (is_entering(branch))
 	{
 		branch->entered_at = visit->began_at;
 		ef_add_event(visit, ef_entered_event(visit->state->type));
@@ -100,7 +109,7 @@ visit_wait(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 
-	if (branch->status == EF_BRANCH_READY)
+	if (is_entering(branch))
 	{
 		TimestampTz until;
 
@@ -177,22 +186,28 @@ call_function(EfVisit *visit, EfActivityCall *call)
 	return EF_VISIT_FAILED;		/* keep compiler quiet */
 }
 
+void
+ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
+{
+	const EfBranch *branch = visit->branch;
+
+	call->role = branch->run.owner;
+	call->remaining = remaining_time(&branch->run);
+	call->fire_triggers = !branch->in_query;
+	call->restricted = !branch->in_query && MyBackendType != B_BG_WORKER && branch->run.owner != GetUserId();
+}
+
 static EfVisitResult
 visit_sql_task(EfVisit *visit, const char *function)
 {
-	EfRun	   *run = &visit->branch->run;
-	EfActivityCall call = {.function = function, .role = run->owner};
+	EfActivityCall call = {.function = function, .finish = use_result, .finish_arg = visit};
 	double		heartbeat;
 
 	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &call.input, NULL, &visit->failure) ||
 		!asl_task_timeout(visit->state, visit->branch->data, &visit->env, &call.timeout_seconds, &heartbeat,
 						  &visit->failure))
 		return EF_VISIT_FAILED;
-	call.remaining = remaining_time(run);
-	call.fire_triggers = !visit->in_query;
-	call.restricted = !visit->in_query && MyBackendType != B_BG_WORKER && run->owner != GetUserId();
-	call.finish = use_result;
-	call.finish_arg = visit;
+	ef_prepare_call(visit, &call);
 	visit->did_work = true;
 	ef_add_event(visit, task_event(visit, EF_EVENT_SCHEDULED, EF_EVENT_LAMBDA_SCHEDULED));
 	ef_add_event(visit, task_event(visit, EF_EVENT_STARTED, EF_EVENT_LAMBDA_STARTED));
@@ -235,11 +250,10 @@ ef_visit_state(EfVisit *visit)
 			return visit_task(visit);
 		case ASL_PARALLEL:
 		case ASL_MAP:
-			break;
+			return ef_visit_fork(visit);
 	}
-	set_failure(visit, "States.Runtime",
-				psprintf("states of the type of \"%s\" are not supported", visit->state->name));
-	return EF_VISIT_FAILED;
+	elog(ERROR, "unrecognized type of state: %d", (int) visit->state->type);
+	return EF_VISIT_FAILED;		/* keep compiler quiet */
 }
 
 /* ---- failures ---- */

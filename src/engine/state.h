@@ -9,6 +9,7 @@
 #define EF_STATE_H
 
 #include "asl/asl.h"
+#include "engine/activity.h"
 #include "engine/branch.h"
 
 #define EF_MAX_EVENTS 15
@@ -17,6 +18,7 @@ typedef enum EfVisitResult
 {
 	EF_VISIT_LEFT,				/* output, variables and next are set */
 	EF_VISIT_RESTS,				/* until due_at, with this status */
+	EF_VISIT_FORKED,			/* waits for branches; everything is stored */
 	EF_VISIT_FAILED,			/* see failure */
 	EF_VISIT_RUN_TIMED_OUT
 } EfVisitResult;
@@ -27,7 +29,8 @@ typedef struct EfVisit
 	const AslState *state;
 	AslEnv		env;
 	TimestampTz began_at;
-	bool		in_query;		/* the branch is advanced inside a query (run_workflow) */
+	Jsonb	   *item;			/* of a Map, while the input of one of its branches is made */
+	int			item_index;
 
 	char		events[EF_MAX_EVENTS + 1];
 	int			nevents;
@@ -45,11 +48,14 @@ typedef struct EfVisit
 } EfVisit;
 
 /* Everything is allocated in the current memory context. */
-extern void ef_begin_visit(EfVisit *visit, EfBranch *branch, bool in_query);
+extern void ef_begin_visit(EfVisit *visit, EfBranch *branch);
 extern EfVisitResult ef_visit_state(EfVisit *visit);
 
 /* Retry or Catch, or nothing of both: then the result is EF_VISIT_FAILED again. */
 extern EfVisitResult ef_handle_failure(EfVisit *visit);
+
+/* Fill a call with what all activities of a run have in common. */
+extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);
 
 extern void ef_add_event(EfVisit *visit, char event);
 
@@ -60,6 +66,8 @@ extern Jsonb *ef_context_object(void *arg);
 extern void ef_push_text(JsonbParseState **state, const char *key, const char *value);
 extern void ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *value);
 extern void ef_push_int(JsonbParseState **state, const char *key, int64 value);
+
+extern Jsonb *ef_empty_object(void);
 
 /* A time as the language writes it: 2026-01-31T12:00:00.123Z. */
 extern char *ef_format_time(TimestampTz time);

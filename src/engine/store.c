@@ -16,12 +16,15 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 
@@ -30,7 +33,7 @@
 #include "engine/store.h"
 #include "errcodes.h"
 
-#define MAX_ARGS 13
+#define MAX_ARGS 14
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define NE " OPERATOR(pg_catalog.<>) "
@@ -48,7 +51,14 @@ typedef enum StatementId
 	UPDATE_BRANCH_VARIABLES,
 	DELETE_BRANCH,
 	DELETE_MAIN_BRANCH,
-	DELETE_BRANCHES,
+	LOAD_ITEM,
+	JOIN_CHILDREN,
+	DELETE_CHILDREN,
+	DELETE_DONE_CHILDREN,
+	END_CHILD,
+	CHANGE_JOIN,
+	MARK_DONE,
+	RELEASE_CHILD,
 	INSERT_TRANSITION,
 	INSERT_CLOSED_RUN,
 	FIND_OPEN_RUN,
@@ -56,6 +66,7 @@ typedef enum StatementId
 	FIND_CLOSED_RUN,
 	DUE_BRANCHES,
 	DUE_BRANCHES_OF_ROLE,
+	DUE_BRANCH_OF_RUN,
 	STATEMENT_COUNT
 } StatementId;
 
@@ -68,7 +79,7 @@ typedef struct Statement
 
 static const Statement statements[STATEMENT_COUNT] = {
 	[LOAD_BRANCH] = {
-		"SELECT b.parent_id, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
+		"SELECT b.parent_id, b.item, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
 		" b.state, b.context, b.variables, b.pending,"
 		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
 		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output"
@@ -89,10 +100,12 @@ static const Statement statements[STATEMENT_COUNT] = {
 	},
 	[INSERT_BRANCH] = {
 		"INSERT INTO expense_flow.branch"
-		" (run_id, branch_id, parent_id, step, data_step, status, due_at, state, workflow_id, context, variables)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" (run_id, branch_id, parent_id, item, step, data_step, status, due_at, entered_at, state, workflow_id, context,"
+		" variables, pending)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 		" ON CONFLICT (workflow_id) WHERE workflow_id IS NOT NULL DO NOTHING",
-		11, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
+		14, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+		TEXTOID, JSONBOID, JSONBOID, INT4OID}
 	},
 	[UPDATE_BRANCH_STEP] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6"
@@ -101,17 +114,18 @@ static const Statement statements[STATEMENT_COUNT] = {
 	},
 	[UPDATE_BRANCH] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
-		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
-		12, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, INT4OID}
-	},
-	[UPDATE_BRANCH_VARIABLES] = {
-		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
-		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12, variables = $13"
+		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12, context = $13"
 		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
 		13, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
 		TIMESTAMPTZOID, INT4OID, JSONBOID}
+	},
+	[UPDATE_BRANCH_VARIABLES] = {
+		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
+		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12, context = $13,"
+		" variables = $14"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		14, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID, JSONBOID, JSONBOID}
 	},
 	[DELETE_BRANCH] = {
 		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
@@ -121,9 +135,50 @@ static const Statement statements[STATEMENT_COUNT] = {
 		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "0 RETURNING step",
 		1, {UUIDOID}
 	},
-	[DELETE_BRANCHES] = {
-		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" NE "0",
-		1, {UUIDOID}
+	[LOAD_ITEM] = {
+		"SELECT b.parent_id, b.item, t.output, t.details"
+		" FROM expense_flow.branch b"
+		" JOIN expense_flow.branch p ON p.run_id" EQ "b.run_id AND p.branch_id" EQ "b.parent_id"
+		" JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id"
+		" AND t.step" EQ "(p.step OPERATOR(pg_catalog.+) 1) AND t.branch_id" EQ "b.branch_id"
+		" WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2",
+		2, {UUIDOID, INT4OID}
+	},
+	[JOIN_CHILDREN] = {
+		"SELECT pg_catalog.jsonb_agg(t.output ORDER BY b.item), pg_catalog.max(b.step)"
+		" FROM expense_flow.branch b JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id"
+		" AND t.step" EQ "b.data_step AND t.branch_id" EQ "b.branch_id"
+		" WHERE b.run_id" EQ "$1 AND b.parent_id" EQ "$2 AND b.status" EQ "$3",
+		3, {UUIDOID, INT4OID, CHAROID}
+	},
+	[DELETE_CHILDREN] = {
+		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND parent_id" EQ "ANY ($2) RETURNING branch_id",
+		2, {UUIDOID, INT4ARRAYOID}
+	},
+	[DELETE_DONE_CHILDREN] = {
+		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND status" EQ "$3",
+		3, {UUIDOID, INT4OID, CHAROID}
+	},
+	[END_CHILD] = {
+		"UPDATE expense_flow.branch SET pending = pending OPERATOR(pg_catalog.-) 1,"
+		" due_at = CASE WHEN pending" EQ "1 THEN $3 END"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND pending" GT "0 RETURNING pending, context",
+		3, {UUIDOID, INT4OID, TIMESTAMPTZOID}
+	},
+	[CHANGE_JOIN] = {
+		"UPDATE expense_flow.branch SET context = $3, pending = $4, due_at = $5"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
+		5, {UUIDOID, INT4OID, JSONBOID, INT4OID, TIMESTAMPTZOID}
+	},
+	[MARK_DONE] = {
+		"UPDATE expense_flow.branch SET step = $4, data_step = $5, status = $6, due_at = NULL"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		6, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID}
+	},
+	[RELEASE_CHILD] = {
+		"UPDATE expense_flow.branch SET due_at = $4, step = $5"
+		" WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND item" EQ "$3 RETURNING branch_id",
+		5, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID}
 	},
 	[INSERT_TRANSITION] = {
 		"INSERT INTO expense_flow.transition"
@@ -169,9 +224,15 @@ static const Statement statements[STATEMENT_COUNT] = {
 		" ORDER BY b.due_at, b.run_id, b.branch_id LIMIT $6",
 		6, {OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, INT4OID, INT8OID}
 	},
+	[DUE_BRANCH_OF_RUN] = {
+		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE run_id" EQ "$1 AND due_at IS NOT NULL"
+		" ORDER BY due_at, branch_id LIMIT 1",
+		1, {UUIDOID}
+	},
 };
 
 static SPIPlanPtr plans[STATEMENT_COUNT];
+
 
 /* The values of a statement in the making; "Arguments args = {0}" begins it. */
 typedef struct Arguments
@@ -423,6 +484,8 @@ read_branch(Row *row, EfBranch *branch)
 
 	value = next_value(row);
 	branch->parent_id = row->is_null ? EF_NO_PARENT : DatumGetInt32(value);
+	value = next_value(row);
+	branch->item = row->is_null ? 0 : DatumGetInt32(value);
 	branch->step = branch->row_step = DatumGetInt32(next_value(row));
 	branch->data_step = DatumGetInt32(next_value(row));
 	branch->status = DatumGetChar(next_value(row));
@@ -478,6 +541,7 @@ ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 		read_branch(&row, branch);
 		branch->rests = branch->status != EF_BRANCH_READY;
 		branch->variables_changed = false;
+		branch->joined = false;
 	}
 	SPI_finish();
 	return found;
@@ -491,23 +555,44 @@ ef_store_insert_branch(const EfBranch *branch)
 	add_uuid(&args, &branch->run.run_id);
 	add_int(&args, branch->branch_id);
 	add_arg(&args, Int32GetDatum(branch->parent_id), branch->parent_id == EF_NO_PARENT);
+	add_arg(&args, Int32GetDatum(branch->item), branch->parent_id == EF_NO_PARENT);
 	add_int(&args, branch->step);
 	add_int(&args, branch->data_step);
 	add_arg(&args, CharGetDatum(branch->status), false);
 	add_time(&args, branch->due_at, branch->due_at == DT_NOEND);
+	add_time(&args, branch->entered_at, branch->entered_at == 0);
 	add_text(&args, branch->state->name);
 	add_text(&args, branch->branch_id == 0 ? branch->run.workflow_id : NULL);
 	add_jsonb(&args, branch->context);
 	add_jsonb(&args, branch->variables);
+	add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
 	return execute_alone(INSERT_BRANCH, &args) == 1;
 }
 
-static void
-raise_gone(void)
+void
+ef_branch_is_gone(void)
 {
 	ereport(ERROR,
 			(errcode(EF_ERRCODE_BRANCH_GONE),
 			 errmsg("the run was ended while this process was advancing it")));
+}
+
+/*
+ * Delete the rows of branches that this one has joined.  Only now that its own row is locked: locks are taken from
+ * the parent to its branches.
+ */
+static void
+delete_joined(EfBranch *branch)
+{
+	Arguments	args = {0};
+
+	if (!branch->joined)
+		return;
+	branch->joined = false;
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	execute_alone(DELETE_DONE_CHILDREN, &args);
 }
 
 void
@@ -532,6 +617,7 @@ ef_store_update_branch(EfBranch *branch)
 		add_time(&args, branch->due_at, branch->due_at == DT_NOEND);
 		add_time(&args, branch->entered_at, !rests);
 		add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
+		add_jsonb(&args, branch->context);
 		if (branch->variables_changed)
 		{
 			statement = UPDATE_BRANCH_VARIABLES;
@@ -539,14 +625,15 @@ ef_store_update_branch(EfBranch *branch)
 		}
 	}
 	if (execute_alone(statement, &args) != 1)
-		raise_gone();
+		ef_branch_is_gone();
 	branch->row_step = branch->step;
 	branch->rests = rests;
 	branch->variables_changed = false;
+	delete_joined(branch);
 }
 
 void
-ef_store_delete_branch(const EfBranch *branch)
+ef_store_delete_branch(EfBranch *branch)
 {
 	Arguments	args = {0};
 
@@ -554,7 +641,8 @@ ef_store_delete_branch(const EfBranch *branch)
 	add_int(&args, branch->branch_id);
 	add_int(&args, branch->row_step);
 	if (execute_alone(DELETE_BRANCH, &args) != 1)
-		raise_gone();
+		ef_branch_is_gone();
+	delete_joined(branch);
 }
 
 bool
@@ -576,18 +664,167 @@ ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step)
 	return found;
 }
 
+/* ---- branches of a Parallel or Map ---- */
+
+int32
+ef_store_next_branch_id(void)
+{
+	Oid			namespace = get_namespace_oid("expense_flow", false);
+
+	return (int32) nextval_internal(get_relname_relid("branch_id", namespace), false);
+}
+
+bool
+ef_store_load_item(const pg_uuid_t *run_id, int32 branch_id, EfItem *item)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	add_uuid(&args, run_id);
+	add_int(&args, branch_id);
+	SPI_connect();
+	found = execute(LOAD_ITEM, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, context);
+
+		item->parent_id = DatumGetInt32(next_value(&row));
+		item->index = DatumGetInt32(next_value(&row));
+		item->input = next_jsonb(&row);
+		item->details = next_jsonb(&row);
+	}
+	SPI_finish();
+	return found;
+}
+
 /*
- * A branch that is just starting others keeps its own row locked until they are visible.  The statement waits
- * for it, but does not see what it started: so repeat until nothing is left to delete.
+ * Level by level, since locks are taken from the parent to its branches.  A branch that is just starting others
+ * keeps its own row locked until they are visible: the statement waits for it, and the next one sees them.
  */
 void
-ef_store_delete_branches(const pg_uuid_t *run_id)
+ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id)
+{
+	Datum	   *parents = palloc(sizeof(Datum));
+	uint64		count = 1;
+
+	parents[0] = Int32GetDatum(parent_id);
+	while (count > 0)
+	{
+		Arguments	args = {0};
+		MemoryContext context = CurrentMemoryContext;
+		uint64		i;
+
+		CHECK_FOR_INTERRUPTS();
+		add_uuid(&args, run_id);
+		add_arg(&args, PointerGetDatum(construct_array(parents, count, INT4OID, 4, true, TYPALIGN_INT)), false);
+		SPI_connect();
+		count = execute(DELETE_CHILDREN, &args);
+		parents = MemoryContextAlloc(context, (count + 1) * sizeof(Datum));
+		for (i = 0; i < count; i++)
+		{
+			Row			row = get_row(i, context);
+
+			parents[i] = next_value(&row);
+		}
+		SPI_finish();
+	}
+}
+
+Jsonb *
+ef_store_join_children(EfBranch *parent, int32 *last_step)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb	   *outputs;
+	Datum		value;
+	Row			row;
+
+	add_uuid(&args, &parent->run.run_id);
+	add_int(&args, parent->branch_id);
+	add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	SPI_connect();
+	if (execute(JOIN_CHILDREN, &args) != 1)
+		elog(ERROR, "could not read what the branches of a state returned");
+	row = get_row(0, context);
+	outputs = next_jsonb(&row);
+	value = next_value(&row);
+	*last_step = row.is_null ? 0 : DatumGetInt32(value);
+	SPI_finish();
+	parent->joined = true;
+	return outputs;
+}
+
+int32
+ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	int32		pending;
+	Row			row;
+
+	add_uuid(&args, &child->run.run_id);
+	add_int(&args, child->parent_id);
+	add_time(&args, now, false);
+	SPI_connect();
+	if (execute(END_CHILD, &args) != 1)
+		ef_branch_is_gone();
+	row = get_row(0, context);
+	pending = DatumGetInt32(next_value(&row));
+	*join = next_jsonb(&row);
+	SPI_finish();
+	return pending;
+}
+
+void
+ef_store_change_join(const EfBranch *child, Jsonb *join, int32 pending, TimestampTz due_at)
 {
 	Arguments	args = {0};
 
-	add_uuid(&args, run_id);
-	while (execute_alone(DELETE_BRANCHES, &args) > 0)
-		CHECK_FOR_INTERRUPTS();
+	add_uuid(&args, &child->run.run_id);
+	add_int(&args, child->parent_id);
+	add_jsonb(&args, join);
+	add_int(&args, pending);
+	add_time(&args, due_at, due_at == DT_NOEND);
+	if (execute_alone(CHANGE_JOIN, &args) != 1)
+		ef_branch_is_gone();
+}
+
+void
+ef_store_mark_done(EfBranch *child)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, &child->run.run_id);
+	add_int(&args, child->branch_id);
+	add_int(&args, child->row_step);
+	add_int(&args, child->step);
+	add_int(&args, child->data_step);
+	add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	if (execute_alone(MARK_DONE, &args) != 1)
+		ef_branch_is_gone();
+	delete_joined(child);
+}
+
+void
+ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, EfBranchKey *released)
+{
+	Arguments	args = {0};
+	Row			row;
+
+	add_uuid(&args, &ended->run.run_id);
+	add_int(&args, ended->parent_id);
+	add_int(&args, item);
+	add_time(&args, due_at, false);
+	add_int(&args, ended->step);
+	SPI_connect();
+	if (execute(RELEASE_CHILD, &args) != 1)
+		elog(ERROR, "branch %d of a Map is missing", item);
+	row = get_row(0, CurrentMemoryContext);
+	memset(released, 0, sizeof(*released));
+	released->run_id = ended->run.run_id;
+	released->branch_id = DatumGetInt32(next_value(&row));
+	SPI_finish();
 }
 
 /* ---- runs and their history ---- */
@@ -603,7 +840,7 @@ ef_store_run_input(const pg_uuid_t *run_id)
 	add_uuid(&args, run_id);
 	SPI_connect();
 	if (execute(RUN_INPUT, &args) != 1)
-		raise_gone();
+		ef_branch_is_gone();
 	row = get_row(0, context);
 	input = next_jsonb(&row);
 	SPI_finish();
@@ -751,6 +988,15 @@ ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max)
 	add_time(&args, from, false);
 	add_arg(&args, Int64GetDatum(max), false);
 	return read_due_branches(DUE_BRANCHES, &args, branches);
+}
+
+bool
+ef_store_due_branch_of_run(const pg_uuid_t *run_id, EfDueBranch *due)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	return read_due_branches(DUE_BRANCH_OF_RUN, &args, due) == 1;
 }
 
 int

@@ -32,11 +32,23 @@ typedef struct EfClosing
 	const char *cause;
 } EfClosing;
 
+/* A branch of a Parallel or Map, from outside. */
+typedef struct EfItem
+{
+	int32		parent_id;
+	int32		index;
+	Jsonb	   *input;
+	Jsonb	   *details;		/* of the transition that its parent wrote for it; NULL: none */
+} EfItem;
+
 /* Load a branch and its run; false if there is no such branch.  Everything is allocated in branch->fixed. */
 extern bool ef_store_load_branch(const EfBranchKey *key, EfBranch *branch);
 
 /* The input of a run, in the current memory context. */
 extern Jsonb *ef_store_run_input(const pg_uuid_t *run_id);
+
+/* Raises EF000. */
+extern void ef_branch_is_gone(void) pg_attribute_noreturn();
 
 extern void ef_store_insert_run(const EfRun *run);
 
@@ -45,13 +57,38 @@ extern bool ef_store_insert_branch(const EfBranch *branch);
 
 /* Bring the row up to date; raises EF000 when it is gone or another process advanced the branch. */
 extern void ef_store_update_branch(EfBranch *branch);
-extern void ef_store_delete_branch(const EfBranch *branch);
+extern void ef_store_delete_branch(EfBranch *branch);
 
 /* Delete the main line's row whatever its step is; false if there is none.  *step: its last step. */
 extern bool ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step);
 
-/* Delete all the other branches of a run whose main line this transaction deleted or has locked. */
-extern void ef_store_delete_branches(const pg_uuid_t *run_id);
+extern int32 ef_store_next_branch_id(void);
+
+/* A branch as an item of its parent, which is waiting for it; false if it has none.  In the current memory context. */
+extern bool ef_store_load_item(const pg_uuid_t *run_id, int32 branch_id, EfItem *item);
+
+/*
+ * Delete the branches that a branch waits for, and all that those wait for.  This transaction has deleted or
+ * locked the branch's own row.
+ */
+extern void ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id);
+
+/*
+ * What they returned, an array in their order (NULL: none), and the last step of any.  Their rows go when the parent's is
+ * written.
+ */
+extern Jsonb *ef_store_join_children(EfBranch *parent, int32 *last_step);
+
+/*
+ * A branch has ended: its parent waits for one less, and is due when it waits for none.  Returns how many are
+ * left, and how the parent joins them.  Locks the parent's row; raises EF000 when the parent waits no more.
+ */
+extern int32 ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join);
+extern void ef_store_change_join(const EfBranch *child, Jsonb *join, int32 pending, TimestampTz due_at);
+extern void ef_store_mark_done(EfBranch *child);
+
+/* Let the parent's branch of that number begin, later than the one that has ended. */
+extern void ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, EfBranchKey *released);
 
 extern void ef_store_insert_transition(const EfBranch *branch, const EfTransition *transition);
 extern void ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing);
@@ -65,6 +102,9 @@ extern bool ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *start
 /* The last closed run of a workflow_id. */
 extern bool ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter,
 									 char *status);
+
+/* The first branch of a run that is due some time. */
+extern bool ef_store_due_branch_of_run(const pg_uuid_t *run_id, EfDueBranch *due);
 
 /*
  * Branches due at or before a time of runs that a role may drive, by due time, after a certain one (NULL: from

@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "engine/engine.h"
+#include "errcodes.h"
 #include "runtime/process.h"
 
 /* A branch that never waits lets others go first after this long, if others are ready. */
@@ -303,8 +304,8 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	}
 	PG_CATCH();
 	{
-		/* Steps that fail because the extension is being dropped are no news. */
-		ef_process_recover(db->recheck || db->leaving);
+		/* Steps that fail because their run was ended, or the extension is being dropped, are no news. */
+		ef_process_recover(db->recheck || db->leaving || geterrcode() == EF_ERRCODE_BRANCH_GONE);
 		failed = true;
 	}
 	PG_END_TRY();

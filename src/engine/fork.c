@@ -1,0 +1,544 @@
+/*-------------------------------------------------------------------------
+ *
+ * fork.c
+ *	  Parallel and Map: starting branches, and joining what they return.
+ *
+ * A fork writes a row of "branch" for each branch, and its first transition,
+ * which holds the input; then its own branch waits, in status joining, with the
+ * number of those that have not ended in "pending".  It does all this in one
+ * transaction, so nobody sees a part of it.
+ *
+ * A branch that ends takes one from its parent's pending, as the last thing in
+ * its transaction: the parent's row is locked only for the moment of a commit,
+ * and whoever finds the last one gone makes the parent due.  Its own row stays
+ * until the join, as done, for that is where the join finds its output.
+ *
+ * Of a Map with MaxConcurrency all branches are there from the start, but only
+ * so many are due; each that ends lets the next one begin.
+ *
+ * A failure that is not tolerated deletes the other branches and wakes the
+ * parent.  Processes at work on those find their rows gone and roll back.
+ *
+ * Locks are taken from the parent to its branches, never upwards.
+ *
+ * branch.context of the parent, while it is joining:
+ *	 {"window": n}			MaxConcurrency, where there is one
+ *	 {"count": n}			the number of branches, with a window
+ *	 {"tolerated": n}		failures up to which a Map goes on, where there are any
+ *	 {"failed": n}			failures so far, of those
+ *	 {"error": …, "cause": …, "step": n}	the failure that ended them all, and its step
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/resowner.h"
+
+#include "engine/activity.h"
+#include "engine/advance.h"
+#include "engine/alias.h"
+#include "engine/fork.h"
+#include "engine/history.h"
+#include "engine/store.h"
+
+/* What a state starts. */
+typedef struct Fork
+{
+	EfVisit    *visit;
+	int			count;
+	int			window;			/* how many may be at work at a time */
+	int64		tolerated;		/* failures */
+	Jsonb	   *input;			/* of each branch of a Parallel */
+	AslMapPlan	plan;			/* of a Map */
+	JsonbIterator *items;		/* of a Map, at the next one */
+} Fork;
+
+bool
+ef_is_iteration(const EfBranch *branch)
+{
+	const AslState *owner = branch->state->scope->owner;
+
+	return owner != NULL && owner->type == ASL_MAP;
+}
+
+/* ---- how the parent joins them ---- */
+
+static int64
+get_number(Jsonb *join, const char *key)
+{
+	JsonbValue *value;
+
+	if (join == NULL)
+		return 0;
+	value = getKeyJsonValueFromContainer(&join->root, key, strlen(key), NULL);
+	if (value == NULL || value->type != jbvNumeric)
+		return 0;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+}
+
+static char *
+get_text(Jsonb *join, const char *key)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(&join->root, key, strlen(key), NULL);
+
+	return value && value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
+}
+
+static Jsonb *
+make_join(int64 window, int64 count, int64 tolerated, int64 failed)
+{
+	JsonbParseState *state = NULL;
+
+	if (window == 0 && tolerated == 0)
+		return NULL;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (window > 0)
+	{
+		ef_push_int(&state, "window", window);
+		ef_push_int(&state, "count", count);
+	}
+	if (tolerated > 0)
+	{
+		ef_push_int(&state, "tolerated", tolerated);
+		ef_push_int(&state, "failed", failed);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static Jsonb *
+make_failed_join(const AslError *failure, int32 step)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(&state, "error", failure->name ? failure->name : "");
+	ef_push_text(&state, "cause", failure->cause);
+	ef_push_int(&state, "step", step);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* ---- starting branches ---- */
+
+/* The item as it was before ItemSelector, where that made something else of it. */
+static Jsonb *
+item_details(Jsonb *item, Jsonb *input)
+{
+	JsonbParseState *state = NULL;
+
+	if (item == input)
+		return NULL;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_jsonb(&state, "value", item);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* The input of the next branch; *details for its first transition. */
+static bool
+next_input(Fork *fork, int index, Jsonb **input, Jsonb **details)
+{
+	EfVisit    *visit = fork->visit;
+	JsonbValue	value;
+	Jsonb	   *item;
+
+	*input = fork->input;
+	*details = NULL;
+	if (visit->state->type == ASL_PARALLEL)
+		return true;
+	if (JsonbIteratorNext(&fork->items, &value, true) != WJB_ELEM)
+		elog(ERROR, "a Map has fewer items than it should");
+	item = JsonbValueToJsonb(&value);
+	visit->item = item;
+	visit->item_index = index;
+	if (!asl_map_item_input(visit->state, visit->branch->data, item, &visit->env, input, &visit->failure))
+		return false;
+	visit->item = NULL;
+	*details = item_details(item, *input);
+	return true;
+}
+
+static void
+insert_child(Fork *fork, int index, Jsonb *input, Jsonb *details, TimestampTz now)
+{
+	EfBranch   *parent = fork->visit->branch;
+	const AslScope *scope = parent->state->scopes[parent->state->type == ASL_MAP ? 0 : index];
+	EfBranch	child = {.run = parent->run, .parent_id = parent->branch_id, .item = index};
+	EfTransition transition = {.began_at = now, .at = now, .events = "", .output = input, .details = details};
+	EfBranchKey key;
+
+	child.branch_id = ef_store_next_branch_id();
+	child.step = parent->step + 1;
+	child.data_step = child.step;
+	child.status = EF_BRANCH_QUEUED;
+	child.due_at = index < fork->window ? now : DT_NOEND;
+	child.state = &scope->states[scope->start_at];
+	child.variables = parent->variables;
+	ef_store_insert_transition(&child, &transition);
+	if (!ef_store_insert_branch(&child))
+		elog(ERROR, "could not start a branch");
+	if (index < fork->window && !parent->in_query)
+	{
+		ef_branch_key(&child, &key);
+		ef_announce_due(&key, now);
+	}
+}
+
+static bool
+insert_children(Fork *fork)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "branch to be started", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	AslError   *failure = &fork->visit->failure;
+	TimestampTz now = ef_now();
+	bool		good = true;
+	int			i;
+
+	for (i = 0; good && i < fork->count; i++)
+	{
+		Jsonb	   *input;
+		Jsonb	   *details;
+
+		CHECK_FOR_INTERRUPTS();
+		good = next_input(fork, i, &input, &details);
+		if (good)
+		{
+			insert_child(fork, i, input, details, now);
+			MemoryContextReset(scratch);
+		}
+	}
+	MemoryContextSwitchTo(old);
+	if (!good)
+	{
+		failure->name = pstrdup(failure->name);
+		failure->cause = failure->cause ? pstrdup(failure->cause) : NULL;
+	}
+	MemoryContextDelete(scratch);
+	return good;
+}
+
+/* The branch comes to wait for those that it starts. */
+static void
+begin_to_wait(Fork *fork)
+{
+	EfBranch   *branch = fork->visit->branch;
+
+	branch->status = EF_BRANCH_JOINING;
+	branch->due_at = DT_NOEND;
+	branch->pending = fork->count;
+	branch->context = make_join(fork->window < fork->count ? fork->window : 0, fork->count, fork->tolerated, 0);
+	if (branch->has_row)
+		ef_store_update_branch(branch);
+	else if (!ef_store_insert_branch(branch))
+		elog(ERROR, "could not write the branch of a run");
+	branch->has_row = true;
+	branch->row_step = branch->step;
+}
+
+static bool
+start_all(Fork *fork)
+{
+	if (fork->visit->state->type == ASL_MAP)
+	{
+		JsonbValue	value;
+
+		fork->items = JsonbIteratorInit(&fork->plan.items->root);
+		if (JsonbIteratorNext(&fork->items, &value, true) != WJB_BEGIN_ARRAY)
+			elog(ERROR, "the items of a Map are no array");
+	}
+	ef_write_step(fork->visit, NULL);
+	if (!insert_children(fork))
+		return false;
+	begin_to_wait(fork);
+	return true;
+}
+
+/*
+ * Start all branches, or none: an input that cannot be made is a failure of the state, which may be caught, so
+ * what was written by then has to go.
+ */
+static EfVisitResult
+start(Fork *fork)
+{
+	EfBranch	before = *fork->visit->branch;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool good = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		good = start_all(fork);
+		if (good)
+			ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	fork->visit->item = NULL;
+	if (!good)
+	{
+		RollbackAndReleaseCurrentSubTransaction();
+		*fork->visit->branch = before;
+	}
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return good ? EF_VISIT_FORKED : EF_VISIT_FAILED;
+}
+
+/* ---- Parallel and Map ---- */
+
+static bool
+keep_read_items(Jsonb *result, void *arg, AslError *error)
+{
+	*(Jsonb **) arg = result;
+	return true;
+}
+
+/* The first so many elements of an array. */
+static Jsonb *
+first_items(Jsonb *array, double max_items)
+{
+	JsonbParseState *state = NULL;
+	JsonbIterator *iterator = JsonbIteratorInit(&array->root);
+	JsonbValue	value;
+	double		count = 0;
+
+	if (max_items <= 0 || !JB_ROOT_IS_ARRAY(array) || JB_ROOT_COUNT(array) <= max_items)
+		return array;
+	(void) JsonbIteratorNext(&iterator, &value, true);
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	while (JsonbIteratorNext(&iterator, &value, true) == WJB_ELEM && count++ < max_items)
+		pushJsonbValue(&state, WJB_ELEM, &value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+/* ItemReader: the rows of a set-returning function. */
+static EfVisitResult
+read_items(EfVisit *visit, Jsonb **items)
+{
+	const char *resource = ef_resolve_resource(visit->state->item_reader);
+	EfActivityCall call = {.finish = keep_read_items, .finish_arg = items};
+	double		max_items;
+	EfActivityResult result;
+
+	if (resource == NULL || strncmp(resource, "sql:", strlen("sql:")) != 0)
+	{
+		visit->failure.name = "States.Runtime";
+		visit->failure.cause = psprintf("resources like \"%s\" are not supported in an ItemReader",
+										visit->state->item_reader);
+		return EF_VISIT_FAILED;
+	}
+	if (!asl_reader_arguments(visit->state, visit->branch->data, &visit->env, &call.input, &max_items,
+							  &visit->failure))
+		return EF_VISIT_FAILED;
+	if (call.input == NULL)
+		call.input = ef_empty_object();
+	call.function = resource + strlen("sql:");
+	ef_prepare_call(visit, &call);
+	result = ef_call_activity(&call);
+	if (result == EF_ACTIVITY_RUN_TIMED_OUT)
+		return EF_VISIT_RUN_TIMED_OUT;
+	if (result != EF_ACTIVITY_SUCCEEDED)
+	{
+		visit->failure = call.failure;
+		return EF_VISIT_FAILED;
+	}
+	*items = first_items(*items, max_items);
+	return EF_VISIT_LEFT;
+}
+
+/* How many failures are tolerated: what both limits allow, where they are given. */
+static int64
+tolerated_failures(const AslMapPlan *plan)
+{
+	double		by_count = plan->tolerated_count > 0 ? plan->tolerated_count : plan->nitems;
+	double		by_percentage = plan->tolerated_percentage > 0 ?
+	floor(plan->tolerated_percentage * plan->nitems / 100.0) : plan->nitems;
+
+	if (plan->tolerated_count <= 0 && plan->tolerated_percentage <= 0)
+		return 0;
+	return (int64) Min(Min(by_count, by_percentage), plan->nitems);
+}
+
+/* What is to be started; EF_VISIT_LEFT if that is known. */
+static EfVisitResult
+plan_fork(Fork *fork)
+{
+	EfVisit    *visit = fork->visit;
+	Jsonb	   *input = visit->branch->data;
+	Jsonb	   *read = NULL;
+
+	if (visit->state->type == ASL_PARALLEL)
+	{
+		fork->count = fork->window = visit->state->nscopes;
+		return asl_effective_input(visit->state, input, &visit->env, &fork->input, NULL, &visit->failure) ?
+			EF_VISIT_LEFT : EF_VISIT_FAILED;
+	}
+	if (visit->state->item_reader)
+	{
+		EfVisitResult result = read_items(visit, &read);
+
+		if (result != EF_VISIT_LEFT)
+			return result;
+	}
+	if (!asl_map_plan(visit->state, input, read, &visit->env, &fork->plan, &visit->failure))
+		return EF_VISIT_FAILED;
+	fork->count = fork->plan.nitems;
+	fork->window = fork->plan.max_concurrency > 0 ? Min(fork->plan.max_concurrency, fork->count) : fork->count;
+	fork->tolerated = tolerated_failures(&fork->plan);
+	return EF_VISIT_LEFT;
+}
+
+static EfVisitResult
+leave(EfVisit *visit, Jsonb *outputs)
+{
+	bool		map = visit->state->type == ASL_MAP;
+
+	ef_add_event(visit, map ? EF_EVENT_MAP_SUCCEEDED : EF_EVENT_PARALLEL_SUCCEEDED);
+	if (!asl_output(visit->state, visit->branch->data, outputs, &visit->env, &visit->output, &visit->variables,
+					NULL, &visit->failure))
+		return EF_VISIT_FAILED;
+	ef_add_event(visit, ef_exited_event(visit->state->type));
+	return EF_VISIT_LEFT;
+}
+
+static Jsonb *
+empty_array(void)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+/* All branches have ended, one way or the other. */
+static EfVisitResult
+join(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+	Jsonb	   *how = branch->context;
+	Jsonb	   *outputs;
+	int32		last_step;
+
+	branch->context = NULL;
+	if (how && (visit->failure.name = get_text(how, "error")) != NULL)
+	{
+		visit->failure.cause = get_text(how, "cause");
+		ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_FAILED : EF_EVENT_PARALLEL_FAILED);
+		branch->step = Max(branch->step, (int32) get_number(how, "step"));
+		return EF_VISIT_FAILED;
+	}
+	outputs = ef_store_join_children(branch, &last_step);
+	branch->step = Max(branch->step, last_step);
+	return leave(visit, outputs ? outputs : empty_array());
+}
+
+EfVisitResult
+ef_visit_fork(EfVisit *visit)
+{
+	Fork		fork = {.visit = visit};
+	EfVisitResult result;
+
+	if (visit->branch->status == EF_BRANCH_JOINING)
+		return join(visit);
+	result = plan_fork(&fork);
+	if (result != EF_VISIT_LEFT)
+		return result;
+	ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_STARTED : EF_EVENT_PARALLEL_STARTED);
+	return fork.count > 0 ? start(&fork) : leave(visit, empty_array());
+}
+
+/* ---- ending a branch ---- */
+
+static void
+announce_parent(const EfBranch *child, TimestampTz now)
+{
+	EfBranchKey key;
+
+	if (child->in_query)
+		return;
+	ef_branch_key(child, &key);
+	key.branch_id = child->parent_id;
+	ef_announce_due(&key, now);
+}
+
+/* Let the next branch of a Map with MaxConcurrency begin. */
+static void
+release_next(const EfBranch *child, Jsonb *how, int32 pending, TimestampTz now)
+{
+	int64		window = get_number(how, "window");
+	int64		count = get_number(how, "count");
+	int64		next = window + (count - pending) - 1;
+	EfBranchKey key;
+
+	if (window == 0 || next >= count)
+		return;
+	ef_store_release_child(child, (int32) next, now, &key);
+	if (!child->in_query)
+		ef_announce_due(&key, now);
+}
+
+/* Does the Map go on in spite of this failure? */
+static bool
+tolerate(const EfBranch *child, Jsonb *how, int32 pending, TimestampTz now)
+{
+	int64		tolerated = get_number(how, "tolerated");
+	int64		failed = get_number(how, "failed") + 1;
+
+	if (failed > tolerated)
+		return false;
+	ef_store_change_join(child, make_join(get_number(how, "window"), get_number(how, "count"), tolerated, failed),
+						 pending, pending == 0 ? now : DT_NOEND);
+	return true;
+}
+
+/* The failure ends all of the parent's branches. */
+static void
+fail_parent(const EfBranch *child, Jsonb *how, const AslError *failure, TimestampTz now)
+{
+	AslError	exceeded = {"States.ExceedToleratedFailureThreshold",
+	"the number of failed iterations is greater than what is tolerated"};
+
+	if (get_number(how, "tolerated") > 0)
+		failure = &exceeded;
+	ef_store_change_join(child, make_failed_join(failure, child->step), 0, now);
+	ef_store_delete_children(&child->run.run_id, child->parent_id);
+	announce_parent(child, now);
+}
+
+void
+ef_end_child(EfBranch *child, const AslError *failure)
+{
+	TimestampTz now = ef_now();
+	Jsonb	   *how;
+	int32		pending = ef_store_end_child(child, now, &how);
+
+	if (failure == NULL)
+		ef_store_mark_done(child);
+	else if (tolerate(child, how, pending, now))
+		ef_store_delete_branch(child);
+	else
+	{
+		fail_parent(child, how, failure, now);
+		return;
+	}
+	release_next(child, how, pending, now);
+	if (pending == 0)
+		announce_parent(child, now);
+}
