@@ -64,6 +64,8 @@ BEGIN
 
 	IF v_doomed IS NOT NULL THEN
 		DELETE FROM expense_flow.transition WHERE run_id = ANY (v_doomed);
+		-- of runs that never wait for one
+		DELETE FROM expense_flow.message WHERE run_id = ANY (v_doomed);
 		DELETE FROM expense_flow.run WHERE run_id = ANY (v_doomed);
 		DELETE FROM expense_flow.closed_run WHERE run_id = ANY (v_doomed);
 		removed := cardinality(v_doomed);

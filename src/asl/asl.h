@@ -157,6 +157,9 @@ extern bool asl_fail(const AslState *state, Jsonb *input, const AslEnv *env, Asl
 extern bool asl_task_timeout(const AslState *state, Jsonb *input, const AslEnv *env,
 							 double *timeout_seconds, double *heartbeat_seconds, AslError *error);
 
+/* The size of data as the limit counts it: bytes of its JSON text without blanks. */
+extern int64 asl_compact_size(Jsonb *document);
+
 /* ---- Retry and Catch ---- */
 
 /*

@@ -96,7 +96,6 @@ extern const char *asl_value_kind(const JsonbValue *value);
 
 /* JSON text without blanks, as the service counts and prints it. */
 extern char *asl_compact_text(Jsonb *document, int *length);	/* length may be NULL */
-extern int64 asl_compact_size(Jsonb *document); /* bytes of that text, without making it */
 
 /* The same, cut after at most limit bytes (at a character's end, with "..."): for causes. */
 extern char *asl_compact_excerpt(Jsonb *document, int limit);

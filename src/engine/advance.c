@@ -89,14 +89,15 @@ go_on(EfVisit *visit)
 	return true;
 }
 
-/* The state is at rest until a time, and the run's deadline at the latest. */
+/* The state is at rest until a time, and the run's deadline at the latest.  It may be so as before: then that is no step. */
 static EfAdvanceResult
 come_to_rest(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 	EfBranchKey key;
 
-	ef_write_step(visit, NULL);
+	if (visit->nevents > 0)
+		ef_write_step(visit, NULL);
 	branch->status = visit->status;
 	branch->context = NULL;
 	branch->pending = 0;
@@ -128,6 +129,8 @@ close_run(EfBranch *branch, const EfEnd *end)
 		ef_store_delete_branch(branch);
 		if (branch->status == EF_BRANCH_JOINING)
 			ef_store_delete_children(&branch->run.run_id, branch->branch_id);
+		if (branch->run.workflow->receives)
+			ef_store_delete_messages(&branch->run.run_id);
 	}
 	ef_store_insert_closed_run(&branch->run.run_id, &closing);
 	ef_announce_closed(&branch->run.run_id);
@@ -223,6 +226,9 @@ visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
 			break;
 		case EF_VISIT_FORKED:
 			*result = EF_ADVANCE_WAITING;
+			break;
+		case EF_VISIT_LATER:
+			*result = EF_ADVANCE_LATER;
 			break;
 		case EF_VISIT_FAILED:
 			*result = fail(&visit, end);

@@ -32,6 +32,7 @@
 
 #include "engine/branch.h"
 #include "engine/engine.h"
+#include "engine/mailbox.h"
 #include "engine/store.h"
 
 #define LOCK_CLASS_BRANCH 0xEF01
@@ -174,7 +175,7 @@ load(void)
 	ef_branch_create_contexts(&claim.branch, branch_context);
 	if (!ef_store_load_branch(&claim.key, &claim.branch))
 		return false;
-	if (claim.branch.due_at == DT_NOEND || claim.branch.due_at > ef_now())
+	if ((claim.branch.due_at == DT_NOEND || claim.branch.due_at > ef_now()) && !ef_has_message(&claim.branch))
 		return false;
 	ef_workflow_pin(claim.branch.run.workflow);
 	claim.loaded = true;

@@ -32,6 +32,9 @@ typedef struct EfBranch
 	Jsonb	   *context;		/* how it joins the branches that it waits for; see fork.c */
 	int32		pending;		/* how many it waits for */
 	bool		in_query;		/* advanced inside a query (run_workflow): no commit, nothing to announce */
+	char	  **awaits;			/* addresses of the messages that it waits for; meaningful while AWAITING */
+	int			nawaits;
+	TimestampTz timeout_at;		/* when it stops waiting for them; DT_NOEND: never */
 
 	/* How the row differs from this. */
 	bool		has_row;		/* false while run_workflow() keeps it to itself */

@@ -17,7 +17,8 @@ typedef enum EfAdvanceResult
 	EF_ADVANCE_WAITING,			/* stored; announced at commit when it has a due time */
 	EF_ADVANCE_CLOSED,			/* the branch has ended */
 	EF_ADVANCE_NOT_DUE,			/* no such branch any more, or not due yet */
-	EF_ADVANCE_BUSY				/* another process is advancing it */
+	EF_ADVANCE_BUSY,			/* another process is advancing it */
+	EF_ADVANCE_LATER			/* somebody is sending it a message: look again soon; nothing was changed */
 } EfAdvanceResult;
 
 /*
@@ -40,6 +41,11 @@ extern long ef_repeat_delay_ms(int failures);
  * its index (a query; needs a transaction).  Returns how many.
  */
 extern int	ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max);
+
+/*
+ * Branches that a message has come for, which the due times do not tell: at most max of them.  Returns how many.
+ */
+extern int	ef_read_messaged_branches(EfDueBranch *branches, int max);
 
 /* Is the extension installed in this database?  (A catalog look-up; needs a transaction.) */
 extern bool ef_extension_exists(void);

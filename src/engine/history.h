@@ -15,6 +15,7 @@
 #define EF_BRANCH_WAITING		'W' /* in a Wait state, until due_at */
 #define EF_BRANCH_RETRYING		'B' /* backing off: the next attempt comes at due_at */
 #define EF_BRANCH_JOINING		'J' /* until the branches that it started have ended */
+#define EF_BRANCH_AWAITING		'M' /* a message, until due_at */
 #define EF_BRANCH_QUEUED		'Q' /* of a Map with MaxConcurrency: has not begun */
 #define EF_BRANCH_DONE			'D' /* ended; its parent reads its output when all have */
 

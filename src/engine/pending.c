@@ -54,7 +54,7 @@ typedef struct Pending
 typedef enum StepResult
 {
 	STEP_MORE,
-	STEP_DONE,					/* waits, has ended, is not due or busy */
+	STEP_DONE,					/* waits, has ended, is not due or cannot go on now */
 	STEP_REPEAT					/* failed through no fault of the workflow */
 } StepResult;
 
@@ -151,7 +151,7 @@ step(Pending *pending, const EfBranchKey *key)
 	}
 	if (!try_to_commit(pending))
 		return STEP_REPEAT;
-	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_NOT_DUE)
+	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_NOT_DUE || result == EF_ADVANCE_LATER)
 		return STEP_DONE;
 	pending->progress = true;
 	pending->steps_left--;
@@ -222,6 +222,22 @@ read_batch(Pending *pending, const EfDueBranch *after, EfDueBranch *batch)
 	return count;
 }
 
+/* Those that a message has come for. */
+static void
+drive_messaged(Pending *pending)
+{
+	EfDueBranch batch[BATCH_SIZE];
+	int			count;
+	int			i;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	count = ef_store_messaged_branches_of_role(pending->role, batch, BATCH_SIZE);
+	PopActiveSnapshot();
+	SPI_commit();
+	for (i = 0; i < count && pending->steps_left > 0; i++)
+		drive(pending, &batch[i].key);
+}
+
 /*
  * Go once through all that is due, in the order of the due times.  What becomes due meanwhile comes later in that
  * order, so it is met too; whatever ties in the order could be missed, for which there is another pass.
@@ -235,6 +251,7 @@ make_pass(Pending *pending)
 	int			count;
 	int			i;
 
+	drive_messaged(pending);
 	do
 	{
 		count = read_batch(pending, after, batch);

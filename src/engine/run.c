@@ -108,6 +108,40 @@ check_past(const EfStartOptions *options, const char *workflow_id)
 			 errdetail("The last run with it is %s.", text_of(&run_id)) : 0));
 }
 
+/* Is this text a run_id as the server writes it? */
+static bool
+read_run_id(const char *text, pg_uuid_t *run_id)
+{
+	if (strlen(text) != 36 || strspn(text, "0123456789abcdefABCDEF-") != 36 ||
+		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
+		return false;
+	*run_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+	return true;
+}
+
+void
+ef_find_open_run(const char *workflow_id, pg_uuid_t *run_id)
+{
+	Oid			owner;
+	Oid			starter;
+	char		status;
+	bool		open = false;
+	bool		exists = true;
+
+	if (ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
+		open = true;
+	else if (!ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status))
+		exists = read_run_id(workflow_id, run_id) && ef_store_run_is_open(run_id, &owner, &starter, &open);
+	if (!exists || !ef_may_access_run(GetUserId(), owner, starter))
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_NOT_FOUND),
+				 errmsg("no run has workflow_id \"%s\"", workflow_id)));
+	if (!open)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
+				 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
+}
+
 /* ---- start and end ---- */
 
 static TimestampTz
@@ -174,6 +208,7 @@ ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *
 	if (!ef_store_delete_main_branch(run_id, &closing.step))
 		return false;
 	ef_store_delete_children(run_id, 0);
+	ef_store_delete_messages(run_id);
 	ef_store_insert_closed_run(run_id, &closing);
 	ef_announce_closed(run_id);
 	return true;

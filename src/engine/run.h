@@ -68,6 +68,9 @@ extern void ef_prepare_run(const EfStartOptions *options, Jsonb *input, const ch
 /* Start a run, or find the open one where the options say so: *run_id tells which. */
 extern void ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id, pg_uuid_t *run_id);
 
+/* The open run of a workflow_id (or the text of a run_id) that the caller may steer; raises EF002 or EF006. */
+extern void ef_find_open_run(const char *workflow_id, pg_uuid_t *run_id);
+
 /*
  * End an open run from outside, whatever its branches are doing: they find their rows gone and roll back.
  * False if it is not open (any more).

@@ -17,6 +17,7 @@
 #include "utils/wait_event.h"
 
 #include "engine/advance.h"
+#include "engine/arguments.h"
 #include "engine/history.h"
 #include "engine/rights.h"
 #include "engine/store.h"
@@ -28,63 +29,6 @@ PG_FUNCTION_INFO_V1(ef_terminate_workflow);
 PG_FUNCTION_INFO_V1(ef_fail);
 
 /* ---- arguments ---- */
-
-static void
-refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
-static char *
-text_arg(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	refuse_null(fcinfo, arg, name);
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
-/* One of the words, by its number. */
-static int
-word_arg(FunctionCallInfo fcinfo, int arg, const char *name, const char *const *words, int nwords)
-{
-	char	   *value = text_arg(fcinfo, arg, name);
-	StringInfoData list;
-	int			i;
-
-	for (i = 0; i < nwords; i++)
-	{
-		if (strcmp(value, words[i]) == 0)
-			return i;
-	}
-	initStringInfo(&list);
-	for (i = 0; i < nwords; i++)
-		appendStringInfo(&list, "%s'%s'", i == 0 ? "" : i == nwords - 1 ? " or " : ", ", words[i]);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid %s: \"%s\"", name, value),
-			 errdetail("It must be %s.", list.data)));
-	return 0;					/* keep compiler quiet */
-}
-
-/* An interval from now, in microseconds; 0 for NULL. */
-static int64
-interval_arg(FunctionCallInfo fcinfo, int arg, const char *name, bool zero_allowed)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz then;
-
-	if (PG_ARGISNULL(arg))
-		return 0;
-	then = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
-												   PG_GETARG_DATUM(arg)));
-	if (TIMESTAMP_NOT_FINITE(then) || then < now || (then == now && !zero_allowed))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be %s", name, zero_allowed ? "zero or positive" : "positive")));
-	return then - now;
-}
 
 static int32
 version_arg(FunctionCallInfo fcinfo, int arg)
@@ -139,11 +83,11 @@ read_options(FunctionCallInfo fcinfo, EfStartOptions *options)
 	};
 
 	memset(options, 0, sizeof(*options));
-	options->on_conflict = word_arg(fcinfo, 3, "on_conflict", on_conflict, lengthof(on_conflict));
-	options->on_reuse = word_arg(fcinfo, 4, "on_reuse", on_reuse, lengthof(on_reuse));
-	options->delay = interval_arg(fcinfo, 5, "start_delay", true);
-	options->timeout = interval_arg(fcinfo, 6, "run_timeout", false);
-	set_workflow(options, text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 7));
+	options->on_conflict = ef_word_arg(fcinfo, 3, "on_conflict", on_conflict, lengthof(on_conflict));
+	options->on_reuse = ef_word_arg(fcinfo, 4, "on_reuse", on_reuse, lengthof(on_reuse));
+	options->delay = ef_interval_arg(fcinfo, 5, "start_delay", true);
+	options->timeout = ef_interval_arg(fcinfo, 6, "run_timeout", false);
+	set_workflow(options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 7));
 }
 
 /*
@@ -158,7 +102,7 @@ ef_start_workflow(PG_FUNCTION_ARGS)
 	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
 
 	read_options(fcinfo, &options);
-	refuse_null(fcinfo, 1, "input");
+	ef_refuse_null(fcinfo, 1, "input");
 	if (!PG_ARGISNULL(2))
 	{
 		workflow_id = text_to_cstring(PG_GETARG_TEXT_PP(2));
@@ -240,8 +184,8 @@ ef_run_workflow(PG_FUNCTION_ARGS)
 	Jsonb	   *output;
 
 	check_stack_depth();
-	set_workflow(&options, text_arg(fcinfo, 0, "workflow"), 0);
-	refuse_null(fcinfo, 1, "input");
+	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), 0);
+	ef_refuse_null(fcinfo, 1, "input");
 	ef_prepare_run(&options, PG_GETARG_JSONB_P(1), NULL, &branch);
 	branch.in_query = true;
 	ef_branch_create_contexts(&branch, CurrentMemoryContext);
@@ -266,50 +210,15 @@ ef_run_workflow(PG_FUNCTION_ARGS)
 
 /* ---- terminate_workflow ---- */
 
-/* Is this text a run_id as the server writes it? */
-static bool
-read_run_id(const char *text, pg_uuid_t *run_id)
-{
-	if (strlen(text) != 36 || strspn(text, "0123456789abcdefABCDEF-") != 36 ||
-		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
-		return false;
-	*run_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
-	return true;
-}
-
-/* The open run of a workflow_id that the caller may steer; raises EF002 or EF006 if there is none. */
-static void
-get_open_run(const char *workflow_id, pg_uuid_t *run_id)
-{
-	Oid			owner;
-	Oid			starter;
-	char		status;
-	bool		open = false;
-	bool		exists = true;
-
-	if (ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
-		open = true;
-	else if (!ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status))
-		exists = read_run_id(workflow_id, run_id) && ef_store_run_is_open(run_id, &owner, &starter, &open);
-	if (!exists || !ef_may_access_run(GetUserId(), owner, starter))
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_NOT_FOUND),
-				 errmsg("no run has workflow_id \"%s\"", workflow_id)));
-	if (!open)
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
-				 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
-}
-
 /* terminate_workflow(workflow_id text, reason text) returns void */
 Datum
 ef_terminate_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
 	char	   *reason = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	pg_uuid_t	run_id;
 
-	get_open_run(workflow_id, &run_id);
+	ef_find_open_run(workflow_id, &run_id);
 	if (!ef_end_run(&run_id, EF_RUN_TERMINATED, NULL, reason))
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
@@ -323,7 +232,7 @@ ef_terminate_workflow(PG_FUNCTION_ARGS)
 Datum
 ef_fail(PG_FUNCTION_ARGS)
 {
-	char	   *error = text_arg(fcinfo, 0, "error");
+	char	   *error = ef_text_arg(fcinfo, 0, "error");
 	char	   *cause = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	ereport(ERROR,

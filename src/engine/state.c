@@ -19,11 +19,13 @@
 #include "engine/engine.h"
 #include "engine/fork.h"
 #include "engine/history.h"
+#include "engine/mailbox.h"
 #include "engine/settings.h"
 #include "engine/state.h"
 
 #define LAMBDA_PREFIX "arn:aws:lambda:"
 #define SQL_PREFIX "sql:"
+#define SIGNAL_PREFIX "signal:"
 
 void
 ef_add_event(EfVisit *visit, char event)
@@ -156,6 +158,19 @@ use_result(Jsonb *result, void *arg, AslError *error)
 					  NULL, error);
 }
 
+/* The result of a Task that is no function's. */
+static EfVisitResult
+finish_task(EfVisit *visit, Jsonb *result)
+{
+	if (!use_result(result, visit, &visit->failure))
+	{
+		ef_add_event(visit, EF_EVENT_FAILED);
+		return EF_VISIT_FAILED;
+	}
+	ef_add_event(visit, EF_EVENT_SUCCEEDED);
+	return leave(visit);
+}
+
 static int64
 remaining_time(const EfRun *run)
 {
@@ -214,6 +229,83 @@ visit_sql_task(EfVisit *visit, const char *function)
 	return call_function(visit, &call);
 }
 
+/* When a Task that begins now times out, by its TimeoutSeconds. */
+static bool
+task_timeout_at(EfVisit *visit, TimestampTz *timeout_at)
+{
+	double		timeout;
+	double		heartbeat;
+
+	if (!asl_task_timeout(visit->state, visit->branch->data, &visit->env, &timeout, &heartbeat, &visit->failure))
+		return false;
+	*timeout_at = timeout > 0 && timeout < 1e11 ? visit->began_at + (TimestampTz) (timeout * USECS_PER_SEC) : DT_NOEND;
+	return true;
+}
+
+/* The addresses of signals whose names are separated by commas. */
+static int
+signal_addresses(const char *names, char ***addresses)
+{
+	int			count = 0;
+	const char *end;
+
+	*addresses = palloc((strlen(names) + 1) * sizeof(char *));
+	for (;; names = end + 1)
+	{
+		end = strchr(names, ',');
+		(*addresses)[count++] = psprintf(EF_ADDRESS_SIGNAL "%.*s",
+										 end ? (int) (end - names) : (int) strlen(names), names);
+		if (end == NULL)
+			return count;
+	}
+}
+
+/* What came: the payload, or where several signals were awaited, also which one. */
+static Jsonb *
+signal_result(const EfMessage *message, int nsignals)
+{
+	JsonbParseState *state = NULL;
+
+	if (nsignals == 1)
+		return message->payload;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(&state, "signal", message->address + strlen(EF_ADDRESS_SIGNAL));
+	ef_push_jsonb(&state, "payload", message->payload);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static EfVisitResult
+visit_signal_task(EfVisit *visit, const char *names)
+{
+	EfBranch   *branch = visit->branch;
+	TimestampTz timeout_at = branch->timeout_at;
+	EfMessage	message;
+	char	  **addresses;
+	int			count = signal_addresses(names, &addresses);
+
+	if (branch->status != EF_BRANCH_AWAITING)
+	{
+		if (!task_timeout_at(visit, &timeout_at))
+			return EF_VISIT_FAILED;
+		ef_add_event(visit, EF_EVENT_SCHEDULED);
+		ef_add_event(visit, EF_EVENT_STARTED);
+	}
+	switch (ef_await_message(visit, addresses, count, timeout_at, &message))
+	{
+		case EF_AWAIT_RESTS:
+			return EF_VISIT_RESTS;
+		case EF_AWAIT_LATER:
+			return EF_VISIT_LATER;
+		case EF_AWAIT_TIMED_OUT:
+			ef_add_event(visit, EF_EVENT_TIMED_OUT);
+			set_failure(visit, "States.Timeout", psprintf("no signal \"%s\" came within the timeout", names));
+			return EF_VISIT_FAILED;
+		case EF_AWAIT_RECEIVED:
+			break;
+	}
+	return finish_task(visit, signal_result(&message, count));
+}
+
 static EfVisitResult
 visit_task(EfVisit *visit)
 {
@@ -227,6 +319,8 @@ visit_task(EfVisit *visit)
 	}
 	if (strncmp(resource, SQL_PREFIX, strlen(SQL_PREFIX)) == 0)
 		return visit_sql_task(visit, resource + strlen(SQL_PREFIX));
+	if (strncmp(resource, SIGNAL_PREFIX, strlen(SIGNAL_PREFIX)) == 0)
+		return visit_signal_task(visit, resource + strlen(SIGNAL_PREFIX));
 	set_failure(visit, "States.Runtime", psprintf("resources like \"%s\" are not supported", resource));
 	return EF_VISIT_FAILED;
 }

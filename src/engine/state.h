@@ -19,6 +19,7 @@ typedef enum EfVisitResult
 	EF_VISIT_LEFT,				/* output, variables and next are set */
 	EF_VISIT_RESTS,				/* until due_at, with this status */
 	EF_VISIT_FORKED,			/* waits for branches; everything is stored */
+	EF_VISIT_LATER,				/* as before: still at rest, and to be looked at soon */
 	EF_VISIT_FAILED,			/* see failure */
 	EF_VISIT_RUN_TIMED_OUT
 } EfVisitResult;

@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/snapmgr.h"
 
 #include "engine/history.h"
 #include "engine/rights.h"
@@ -67,6 +68,14 @@ typedef enum StatementId
 	DUE_BRANCHES,
 	DUE_BRANCHES_OF_ROLE,
 	DUE_BRANCH_OF_RUN,
+	MESSAGED_BRANCHES,
+	UPDATE_BRANCH_AWAITS,
+	INSERT_MESSAGE,
+	AWAITING_BRANCHES,
+	FIRST_MESSAGE,
+	RECEIVE_MESSAGE,
+	HAS_MESSAGE,
+	DELETE_MESSAGES,
 	STATEMENT_COUNT
 } StatementId;
 
@@ -82,7 +91,8 @@ static const Statement statements[STATEMENT_COUNT] = {
 		"SELECT b.parent_id, b.item, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
 		" b.state, b.context, b.variables, b.pending,"
 		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
-		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output"
+		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output,"
+		" b.awaits, b.timeout_at"
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" LEFT JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
 		" AND t.branch_id" EQ "b.branch_id"
@@ -229,6 +239,48 @@ static const Statement statements[STATEMENT_COUNT] = {
 		" ORDER BY due_at, branch_id LIMIT 1",
 		1, {UUIDOID}
 	},
+	[MESSAGED_BRANCHES] = {
+		"SELECT DISTINCT b.run_id, b.branch_id, $2"
+		" FROM expense_flow.message m JOIN expense_flow.branch b ON b.run_id" EQ "m.run_id"
+		" JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
+		" WHERE b.status" EQ "'M' AND m.address" EQ "ANY (b.awaits) AND (b.due_at IS NULL OR b.due_at" GT "$2)"
+		" AND ($1 IS NULL OR pg_catalog.pg_has_role($1, r.owner, 'USAGE')"
+		" OR pg_catalog.pg_has_role($1, r.starter, 'USAGE'))"
+		" LIMIT $3",
+		3, {OIDOID, TIMESTAMPTZOID, INT8OID}
+	},
+	[UPDATE_BRANCH_AWAITS] = {
+		"UPDATE expense_flow.branch SET awaits = $3, timeout_at = $4 WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
+		4, {UUIDOID, INT4OID, TEXTARRAYOID, TIMESTAMPTZOID}
+	},
+	[INSERT_MESSAGE] = {
+		"INSERT INTO expense_flow.message (run_id, address, payload, sent_at) VALUES ($1, $2, $3, $4)",
+		4, {UUIDOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
+	},
+	[AWAITING_BRANCHES] = {
+		"SELECT branch_id FROM expense_flow.branch WHERE run_id" EQ "$1 AND status" EQ "'M' AND $2" EQ "ANY (awaits)",
+		2, {UUIDOID, TEXTOID}
+	},
+	[FIRST_MESSAGE] = {
+		"SELECT message_id FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "$2"
+		" ORDER BY message_id LIMIT 1",
+		2, {UUIDOID, TEXTOID}
+	},
+	[RECEIVE_MESSAGE] = {
+		"DELETE FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "$2 AND message_id" EQ
+		"(SELECT m.message_id FROM expense_flow.message m WHERE m.run_id" EQ "$1 AND m.address" EQ "$2"
+		" ORDER BY m.message_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+		" RETURNING message_id, payload, sent_at",
+		2, {UUIDOID, TEXTOID}
+	},
+	[HAS_MESSAGE] = {
+		"SELECT FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "ANY ($2) LIMIT 1",
+		2, {UUIDOID, TEXTARRAYOID}
+	},
+	[DELETE_MESSAGES] = {
+		"DELETE FROM expense_flow.message WHERE run_id" EQ "$1",
+		1, {UUIDOID}
+	},
 };
 
 static SPIPlanPtr plans[STATEMENT_COUNT];
@@ -320,9 +372,12 @@ begin_planning(void)
 	return nest_level;
 }
 
-/* Execute a statement.  The caller is connected to SPI, and reads SPI_tuptable; returns the number of rows. */
+/*
+ * Execute a statement; read_only: with the active snapshot.  The caller is connected to SPI, and reads
+ * SPI_tuptable; returns the number of rows.
+ */
 static uint64
-execute(StatementId id, Arguments *args)
+execute_with(StatementId id, Arguments *args, bool read_only)
 {
 	EfCaller	caller;
 	SPIPlanPtr	plan;
@@ -334,13 +389,32 @@ execute(StatementId id, Arguments *args)
 	plan = plan_of(id);
 	if (is_to_be_planned(plan))
 		nest_level = begin_planning();
-	result = SPI_execute_plan(plan, args->values, args->nulls, false, 0);
+	result = SPI_execute_plan(plan, args->values, args->nulls, read_only, 0);
 	if (nest_level > 0)
 		AtEOXact_GUC(false, nest_level);
 	ef_become_caller(&caller);
 	if (result < 0)
 		elog(ERROR, "could not execute a statement of the engine: %s", SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/* With the transaction's own next snapshot. */
+static uint64
+execute(StatementId id, Arguments *args)
+{
+	return execute_with(id, args, false);
+}
+
+/* With the newest snapshot whatever the isolation level, for what others have just committed. */
+static uint64
+execute_latest(StatementId id, Arguments *args)
+{
+	uint64		rows;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = execute_with(id, args, true);
+	PopActiveSnapshot();
+	return rows;
 }
 
 /* The same for a statement that returns nothing. */
@@ -472,6 +546,38 @@ find_state(const EfBranch *branch, const char *name)
 	return state;
 }
 
+static Datum
+texts_datum(char *const *texts, int count)
+{
+	Datum	   *elements = palloc(Max(count, 1) * sizeof(Datum));
+	int			i;
+
+	for (i = 0; i < count; i++)
+		elements[i] = CStringGetTextDatum(texts[i]);
+	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static char **
+next_texts(Row *row, int *count)
+{
+	Datum		value = next_value(row);
+	MemoryContext old;
+	Datum	   *elements;
+	char	  **result;
+	int			i;
+
+	*count = 0;
+	if (row->is_null)
+		return NULL;
+	old = MemoryContextSwitchTo(row->context);
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, count);
+	result = palloc(Max(*count, 1) * sizeof(char *));
+	for (i = 0; i < *count; i++)
+		result[i] = TextDatumGetCString(elements[i]);
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
 /* Fill a branch from a row of LOAD_BRANCH. */
 static void
 read_branch(Row *row, EfBranch *branch)
@@ -515,6 +621,9 @@ read_branch(Row *row, EfBranch *branch)
 	branch->data = branch->data_step > 0 ? output : run->input;
 	if (branch->data == NULL)
 		elog(ERROR, "the data of step %d is missing", branch->data_step);
+	branch->awaits = next_texts(row, &branch->nawaits);
+	value = next_value(row);
+	branch->timeout_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
 
 	branch->state = find_state(branch, state);
 	row->column = counts_column;
@@ -595,6 +704,18 @@ delete_joined(EfBranch *branch)
 	execute_alone(DELETE_DONE_CHILDREN, &args);
 }
 
+static void
+update_awaits(const EfBranch *branch)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	add_arg(&args, texts_datum(branch->awaits, branch->nawaits), false);
+	add_time(&args, branch->timeout_at, branch->timeout_at == DT_NOEND);
+	execute_alone(UPDATE_BRANCH_AWAITS, &args);
+}
+
 void
 ef_store_update_branch(EfBranch *branch)
 {
@@ -626,6 +747,8 @@ ef_store_update_branch(EfBranch *branch)
 	}
 	if (execute_alone(statement, &args) != 1)
 		ef_branch_is_gone();
+	if (branch->status == EF_BRANCH_AWAITING)
+		update_awaits(branch);
 	branch->row_step = branch->step;
 	branch->rests = rests;
 	branch->variables_changed = false;
@@ -894,6 +1017,111 @@ ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
 	execute_alone(INSERT_CLOSED_RUN, &args);
 }
 
+/* ---- messages ---- */
+
+void
+ef_store_insert_message(const pg_uuid_t *run_id, const char *address, Jsonb *payload, TimestampTz sent_at)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	add_text(&args, address);
+	add_jsonb(&args, payload);
+	add_time(&args, sent_at, false);
+	execute_alone(INSERT_MESSAGE, &args);
+}
+
+int
+ef_store_awaiting_branches(const pg_uuid_t *run_id, const char *address, EfBranchKey **keys)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	int			count;
+	int			i;
+
+	add_uuid(&args, run_id);
+	add_text(&args, address);
+	SPI_connect();
+	count = (int) execute_latest(AWAITING_BRANCHES, &args);
+	*keys = MemoryContextAllocZero(context, Max(count, 1) * sizeof(EfBranchKey));
+	for (i = 0; i < count; i++)
+	{
+		Row			row = get_row(i, context);
+
+		(*keys)[i].run_id = *run_id;
+		(*keys)[i].branch_id = DatumGetInt32(next_value(&row));
+	}
+	SPI_finish();
+	return count;
+}
+
+bool
+ef_store_first_message(const pg_uuid_t *run_id, const char *address, int64 *message_id)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, run_id);
+	add_text(&args, address);
+	SPI_connect();
+	found = execute(FIRST_MESSAGE, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, CurrentMemoryContext);
+
+		*message_id = DatumGetInt64(next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+bool
+ef_store_receive_message(const pg_uuid_t *run_id, const char *address, EfMessage *message)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	add_uuid(&args, run_id);
+	add_text(&args, address);
+	message->address = pstrdup(address);
+	SPI_connect();
+	found = execute(RECEIVE_MESSAGE, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, context);
+
+		message->message_id = DatumGetInt64(next_value(&row));
+		message->payload = next_jsonb(&row);
+		message->sent_at = DatumGetTimestampTz(next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+bool
+ef_store_has_message(const pg_uuid_t *run_id, char *const *addresses, int naddresses)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, run_id);
+	add_arg(&args, texts_datum(addresses, naddresses), false);
+	SPI_connect();
+	found = execute_latest(HAS_MESSAGE, &args) > 0;
+	SPI_finish();
+	return found;
+}
+
+void
+ef_store_delete_messages(const pg_uuid_t *run_id)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	execute_alone(DELETE_MESSAGES, &args);
+}
+
 /* ---- finding ---- */
 
 bool
@@ -1015,4 +1243,21 @@ ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *af
 	add_int(&args, after->key.branch_id);
 	add_arg(&args, Int64GetDatum(max), false);
 	return read_due_branches(DUE_BRANCHES_OF_ROLE, &args, branches);
+}
+
+int
+ef_store_messaged_branches_of_role(Oid role, EfDueBranch *branches, int max)
+{
+	Arguments	args = {0};
+
+	add_arg(&args, ObjectIdGetDatum(role), !OidIsValid(role));
+	add_time(&args, ef_now(), false);
+	add_arg(&args, Int64GetDatum(max), false);
+	return read_due_branches(MESSAGED_BRANCHES, &args, branches);
+}
+
+int
+ef_read_messaged_branches(EfDueBranch *branches, int max)
+{
+	return ef_store_messaged_branches_of_role(InvalidOid, branches, max);
 }

@@ -10,6 +10,7 @@
 
 #include "engine/branch.h"
 #include "engine/engine.h"
+#include "engine/mailbox.h"
 #include "engine/run.h"
 
 /* A row of "transition". */
@@ -112,5 +113,27 @@ extern bool ef_store_due_branch_of_run(const pg_uuid_t *run_id, EfDueBranch *due
  */
 extern int	ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *after,
 										  EfDueBranch *branches, int max);
+
+/* Branches that a message has come for, of runs that a role may drive (InvalidOid: all). */
+extern int	ef_store_messaged_branches_of_role(Oid role, EfDueBranch *branches, int max);
+
+/* ---- messages: mailbox.c says when to call these ---- */
+
+extern void ef_store_insert_message(const pg_uuid_t *run_id, const char *address, Jsonb *payload, TimestampTz sent_at);
+
+/* The branches that await it, in the newest snapshot. */
+extern int	ef_store_awaiting_branches(const pg_uuid_t *run_id, const char *address, EfBranchKey **keys);
+
+/* The number of the oldest message. */
+extern bool ef_store_first_message(const pg_uuid_t *run_id, const char *address, int64 *message_id);
+
+/* Delete the oldest message that nobody else is deleting, into the current memory context. */
+extern bool ef_store_receive_message(const pg_uuid_t *run_id, const char *address, EfMessage *message);
+
+/* Is there a message of these addresses, in the newest snapshot? */
+extern bool ef_store_has_message(const pg_uuid_t *run_id, char *const *addresses, int naddresses);
+
+/* Delete what a run that has closed did not consume. */
+extern void ef_store_delete_messages(const pg_uuid_t *run_id);
 
 #endif							/* EF_STORE_H */

@@ -166,6 +166,28 @@ compile(const char *name, int32 version, text *definition, MemoryContext context
 	return machine;
 }
 
+/* May it have a Task that is done when a message comes?  What an alias stands for is not known here. */
+static bool
+receives_messages(const AslMachine *machine)
+{
+	const char *suffix = ".waitForTaskToken";
+	int			i;
+
+	for (i = 0; i < machine->nstates; i++)
+	{
+		const char *resource = machine->states[i]->resource;
+		size_t		length;
+
+		if (resource == NULL)
+			continue;
+		length = strlen(resource);
+		if (strncmp(resource, "sql:", 4) != 0 ||
+			(length > strlen(suffix) && strcmp(resource + length - strlen(suffix), suffix) == 0))
+			return true;
+	}
+	return false;
+}
+
 /* Read and compile a version; its context is a child of the current one until it joins the cache. */
 static CachedWorkflow *
 read_workflow(int32 version_id)
@@ -199,6 +221,7 @@ read_workflow(int32 version_id)
 		cached->workflow.name = MemoryContextStrdup(context, SPI_getvalue(row, desc, 1));
 		cached->workflow.machine = compile(cached->workflow.name, cached->workflow.version,
 										   DatumGetTextPP(definition), context);
+		cached->workflow.receives = receives_messages(cached->workflow.machine);
 	}
 	SPI_finish();
 	ef_become_caller(&caller);

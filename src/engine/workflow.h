@@ -17,6 +17,7 @@ typedef struct EfWorkflow
 	int32		version;		/* 1, 2, … within the name */
 	const char *name;
 	AslMachine *machine;
+	bool		receives;		/* has Tasks that wait for messages, as far as their resources tell */
 } EfWorkflow;
 
 /*

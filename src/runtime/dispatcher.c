@@ -75,8 +75,8 @@ static void start_worker(Dispatcher *self, int place, TimestampTz now);
 static void check_clock(Dispatcher *self, TimestampTz now);
 static void fire_timers(Dispatcher *self, TimestampTz now);
 static void read_table(Dispatcher *self, TimestampTz now);
-static int	read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches);
-static void refill_queue(Dispatcher *self, const EfDueBranch *branches, int n);
+static int	read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches, int *nmessaged);
+static void refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged);
 static void send_notifications(Dispatcher *self, TimestampTz now);
 static void wake_at(Dispatcher *self, TimestampTz when);
 
@@ -420,6 +420,7 @@ read_table(Dispatcher *self, TimestampTz now)
 	EfDueBranch *branches;
 	TimestampTz from = db->horizon;
 	int			n;
+	int			nmessaged;
 
 	if (!ef_queue_runs_low(db) || (from > now && !db->lost))
 		return;
@@ -448,10 +449,10 @@ read_table(Dispatcher *self, TimestampTz now)
 	db->rereads++;
 	LWLockRelease(db->lock);
 
-	branches = MemoryContextAllocHuge(self->context, self->read_max * sizeof(EfDueBranch));
-	n = read_branches(self, from, branches);
+	branches = MemoryContextAllocHuge(self->context, (Size) self->read_max * 2 * sizeof(EfDueBranch));
+	n = read_branches(self, from, branches, &nmessaged);
 	if (n >= 0)
-		refill_queue(self, branches, n);
+		refill_queue(self, branches, n, nmessaged);
 	else
 	{
 		LWLockAcquire(db->lock, LW_EXCLUSIVE);
@@ -463,10 +464,12 @@ read_table(Dispatcher *self, TimestampTz now)
 }
 
 /*
- * Returns -1 when that failed.
+ * The branches that are due, and after them those that a message has come for:
+ * they were announced, too, and may have found no place.  Returns how many are
+ * due, or -1 when that failed.
  */
 static int
-read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches)
+read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches, int *nmessaged)
 {
 	volatile int n = -1;
 
@@ -477,6 +480,7 @@ read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pgstat_report_activity(STATE_RUNNING, "reading branches that are due");
 		n = ef_read_due_branches(from, branches, self->read_max);
+		*nmessaged = ef_read_messaged_branches(branches + n, self->read_max);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
@@ -499,40 +503,45 @@ forget_known(HTAB *unknown, const EfEntry *entry)
 
 /*
  * Queue those of the branches that are not in the queue, the heap or some
- * worker's hands.  They come oldest first.
+ * worker's hands.  The first n come oldest first, others after them.
  */
 static void
-refill_queue(Dispatcher *self, const EfDueBranch *branches, int n)
+refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged)
 {
 	EfDatabaseSlot *db = self->db;
 	EfWakeList	wake = {0};
 	HASHCTL		ctl = {0};
 	HTAB	   *unknown;
 	TimestampTz now;
+	bool		more = n == self->read_max || nmessaged == self->read_max;
 	bool		found = false;
+	int			total = n + nmessaged;
 	int			i;
 
 	ctl.keysize = sizeof(EfBranchKey);
 	ctl.entrysize = sizeof(EfBranchKey);
 	ctl.hcxt = self->context;
-	unknown = hash_create("expense_flow branches read", Max(n, 16), &ctl,
+	unknown = hash_create("expense_flow branches read", Max(total, 16), &ctl,
 						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (i = 0; i < n; i++)
 		(void) hash_search(unknown, &branches[i].key, HASH_ENTER, NULL);
 
 	now = ef_now();
 	LWLockAcquire(db->lock, LW_EXCLUSIVE);
-	for (i = 0; i < db->nready; i++)
-		forget_known(unknown, &db->ready[(db->ready_head + i) % ef_shared->queue_size]);
 	for (i = 0; i < db->ntimers; i++)
 		forget_known(unknown, &db->timers[i]);
+	/* A timer does not stand for the message that has come before it. */
+	for (i = n; i < total; i++)
+		(void) hash_search(unknown, &branches[i].key, HASH_ENTER, NULL);
+	for (i = 0; i < db->nready; i++)
+		forget_known(unknown, &db->ready[(db->ready_head + i) % ef_shared->queue_size]);
 	for (i = 0; i <= EF_MAX_WORKERS; i++)
 	{
 		if (db->workers[i].state == EF_WORKER_BUSY)
 			forget_known(unknown, &db->workers[i].entry);
 	}
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < total; i++)
 	{
 		EfEntry		entry;
 
@@ -546,14 +555,16 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n)
 		found = true;
 	}
 	/* The table has more. */
-	if (i == n && n == self->read_max)
+	if (i == total && n == self->read_max)
 		ef_queue_lower_horizon(db, branches[n - 1].due_at, NULL);
+	if (i == total && nmessaged == self->read_max)
+		ef_queue_lower_horizon(db, now, NULL);
 	LWLockRelease(db->lock);
 
 	ef_wake_all(&wake);
 
 	/* Should we know all of them already, look further next time. */
-	if (!found && n == self->read_max)
+	if (!found && more)
 		self->read_max *= 2;
 	else
 		self->read_max = ef_shared->queue_size;

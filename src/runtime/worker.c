@@ -30,7 +30,7 @@
 /* A branch that never waits lets others go first after this long, if others are ready. */
 #define TIME_SLICE_MS 200
 
-/* A branch that somebody else advances is looked at again after 1, 2, 4, ... up to this many ms. */
+/* A branch that somebody else advances, or is sending a message to, is looked at again after 1, 2, 4, ... up to this many ms. */
 #define MAX_BUSY_DELAY_MS 5000
 
 typedef struct Attachment
@@ -290,7 +290,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 		{
 			result = advance_once(&entry->key, !begun);
 			begun = true;
-			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_NOT_DUE)
+			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER && result != EF_ADVANCE_NOT_DUE)
 			{
 				entry->tries = 0;
 				advances++;
@@ -320,7 +320,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 		ef_release_branch();
 		delay_ms = 0;
 	}
-	else if (result == EF_ADVANCE_BUSY)
+	else if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_LATER)
 	{
 		delay_ms = Min(MAX_BUSY_DELAY_MS, 1L << Min(entry->tries, 16));
 		entry->tries++;

@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * arguments.c
+ *	  Reading the arguments of SQL functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "asl/asl.h"
+#include "engine/arguments.h"
+#include "engine/settings.h"
+
+void
+ef_refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+char *
+ef_text_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	ef_refuse_null(fcinfo, arg, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+char *
+ef_name_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	char	   *value = ef_text_arg(fcinfo, arg, name);
+
+	if (value[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", name)));
+	return value;
+}
+
+char *
+ef_optional_text_arg(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+Jsonb *
+ef_payload_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	Jsonb	   *payload;
+	int64		size;
+
+	if (PG_ARGISNULL(arg))
+	{
+		JsonbValue	null = {.type = jbvNull};
+
+		return JsonbValueToJsonb(&null);
+	}
+	payload = PG_GETARG_JSONB_P(arg);
+	size = ef_data_limit > 0 ? asl_compact_size(payload) : 0;
+	if (size > ef_data_limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s of " INT64_FORMAT " bytes is too large", name, size),
+				 errdetail("The setting expense_flow.data_limit allows %d bytes.", ef_data_limit)));
+	return payload;
+}
+
+int
+ef_word_arg(FunctionCallInfo fcinfo, int arg, const char *name, const char *const *words, int nwords)
+{
+	char	   *value = ef_text_arg(fcinfo, arg, name);
+	StringInfoData list;
+	int			i;
+
+	for (i = 0; i < nwords; i++)
+	{
+		if (strcmp(value, words[i]) == 0)
+			return i;
+	}
+	initStringInfo(&list);
+	for (i = 0; i < nwords; i++)
+		appendStringInfo(&list, "%s'%s'", i == 0 ? "" : i == nwords - 1 ? " or " : ", ", words[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s: \"%s\"", name, value),
+			 errdetail("It must be %s.", list.data)));
+	return 0;					/* keep compiler quiet */
+}
+
+int64
+ef_interval_arg(FunctionCallInfo fcinfo, int arg, const char *name, bool zero_allowed)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz then;
+
+	if (PG_ARGISNULL(arg))
+		return 0;
+	then = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
+												   PG_GETARG_DATUM(arg)));
+	if (TIMESTAMP_NOT_FINITE(then) || then < now || (then == now && !zero_allowed))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be %s", name, zero_allowed ? "zero or positive" : "positive")));
+	return then - now;
+}
