@@ -35,6 +35,13 @@ typedef enum AslStateType
 	ASL_PASS, ASL_TASK, ASL_CHOICE, ASL_WAIT, ASL_SUCCEED, ASL_FAIL, ASL_PARALLEL, ASL_MAP
 } AslStateType;
 
+/* What becomes of a child run when its parent closes. */
+typedef enum AslClosePolicy
+{
+	ASL_CLOSE_DEFAULT,			/* not given */
+	ASL_CLOSE_TERMINATE, ASL_CLOSE_CANCEL, ASL_CLOSE_ABANDON
+} AslClosePolicy;
+
 #define ASL_END (-1)			/* AslState.next of a state with End, and of Succeed and Fail */
 
 typedef struct AslMachine AslMachine;
@@ -62,6 +69,11 @@ struct AslState
 	char	   *resource;		/* Task */
 	bool		has_timeout;	/* Task: TimeoutSeconds or its path is given */
 	bool		has_heartbeat;
+	AslState   *compensation;	/* Task: what undoes it, a Task in a scope of its own; NULL: nothing */
+	bool		compensate_before;	/* it is registered before the work, not after it */
+	AslClosePolicy close_policy;	/* Task that starts a child run */
+	bool		detached;		/* it does not wait for the child run's result */
+	int			workflow_version;	/* of the child run; 0: the current one */
 	int			nscopes;		/* Parallel: branches; Map: 1 */
 	AslScope  **scopes;
 	int			nretriers;
@@ -75,6 +87,8 @@ struct AslMachine
 	MemoryContext cxt;
 	AslScope	root;
 	double		timeout_seconds;	/* 0: none */
+	bool		compensates;	/* some Task has a compensation */
+	bool		compensates_at_once;	/* CompensationOrder: all at the same time, not one after the other */
 	char	   *comment;
 	char	   *version;
 	int			nstates;		/* of the whole machine */
@@ -159,6 +173,17 @@ extern bool asl_task_timeout(const AslState *state, Jsonb *input, const AslEnv *
 
 /* The size of data as the limit counts it: bytes of its JSON text without blanks. */
 extern int64 asl_compact_size(Jsonb *document);
+
+/* Task that starts a child run: WorkflowId, fixed or by path; NULL where not given. */
+extern bool asl_task_workflow_id(const AslState *state, Jsonb *input, const AslEnv *env,
+								 char **workflow_id, AslError *error);
+
+/*
+ * What the compensation of a Task is to get: its Parameters evaluated on the Task's output (or its input, where it is
+ * registered before); env has the variables as they are then.
+ */
+extern bool asl_compensation_input(const AslState *state, Jsonb *data, const AslEnv *env,
+								   Jsonb **input, AslError *error);
 
 /* ---- Retry and Catch ---- */
 

@@ -99,12 +99,56 @@ read_label(AslCompiler *compiler, const AslTree *value, void *target)
 		asl_problem(compiler, value, "longer than %d characters", MAX_LABEL);
 }
 
+/* ---- fields of Tasks that start child runs ---- */
+
 static void
 read_close_policy(AslCompiler *compiler, const AslTree *value, void *target)
 {
-	if (asl_expect(compiler, value, ASL_TREE_STRING) && !asl_tree_is_string(value, "TERMINATE") &&
-		!asl_tree_is_string(value, "CANCEL") && !asl_tree_is_string(value, "ABANDON"))
+	AslState   *state = ((AslStateBody *) target)->state;
+
+	if (!asl_expect(compiler, value, ASL_TREE_STRING))
+		return;
+	if (asl_tree_is_string(value, "TERMINATE"))
+		state->close_policy = ASL_CLOSE_TERMINATE;
+	else if (asl_tree_is_string(value, "CANCEL"))
+		state->close_policy = ASL_CLOSE_CANCEL;
+	else if (asl_tree_is_string(value, "ABANDON"))
+		state->close_policy = ASL_CLOSE_ABANDON;
+	else
 		asl_problem(compiler, value, "must be \"TERMINATE\", \"CANCEL\" or \"ABANDON\"");
+}
+
+static void
+read_workflow_version(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	AslAmount	amount = {0};
+
+	asl_read_positive(compiler, value, &amount);
+	if (amount.value > PG_INT32_MAX)
+		asl_problem(compiler, value, "must not be greater than %d", PG_INT32_MAX);
+	else
+		((AslStateBody *) target)->state->workflow_version = (int) amount.value;
+}
+
+static void
+read_wait_for_result(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	bool		wait = true;
+
+	asl_read_boolean(compiler, value, &wait);
+	((AslStateBody *) target)->state->detached = !wait;
+}
+
+/* ---- compensations ---- */
+
+static void read_compensation(AslCompiler *compiler, const AslTree *value, void *target);
+
+static void
+read_registration(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	if (asl_expect(compiler, value, ASL_TREE_STRING) && !asl_tree_is_string(value, "Before") &&
+		!asl_tree_is_string(value, "After"))
+		asl_problem(compiler, value, "must be \"Before\" or \"After\"");
 }
 
 /* A field of the other query language. */
@@ -281,6 +325,7 @@ read_result_writer(AslCompiler *compiler, const AslTree *value, void *target)
 #define IN_FAIL		(1 << ASL_FAIL)
 #define IN_PARALLEL	(1 << ASL_PARALLEL)
 #define IN_MAP		(1 << ASL_MAP)
+#define IN_COMPENSATION (1 << (ASL_MAP + 1))
 #define IN_ALL		(IN_PASS | IN_TASK | IN_CHOICE | IN_WAIT | IN_SUCCEED | IN_FAIL | IN_PARALLEL | IN_MAP)
 #define IN_WORKING	(IN_TASK | IN_PARALLEL | IN_MAP)
 #define IN_MOVING	(IN_WORKING | IN_PASS | IN_WAIT)
@@ -306,25 +351,25 @@ static const struct
 static const AslField state_fields[] = {
 	{"Type", IN_ALL, IN_ALL, asl_read_ignored, 0},
 	{"QueryLanguage", IN_ALL, 0, asl_read_ignored, 0},
-	{"Comment", IN_ALL, 0, asl_read_ignored_text, 0},
+	{"Comment", IN_ALL | IN_COMPENSATION, 0, asl_read_ignored_text, 0},
 	{"InputPath", IN_ALL & ~IN_FAIL, 0, asl_read_filter, BODY(input_path)},
 	{"OutputPath", IN_ALL & ~IN_FAIL, 0, asl_read_filter, BODY(output_path)},
 	{"ResultPath", IN_WORKING | IN_PASS, 0, asl_read_result_path, BODY(result_path)},
-	{"Parameters", IN_TASK | IN_PARALLEL | IN_PASS, 0, asl_read_parameters, BODY(parameters)},
+	{"Parameters", IN_TASK | IN_PARALLEL | IN_PASS | IN_COMPENSATION, 0, asl_read_parameters, BODY(parameters)},
 	{"Parameters", IN_MAP, 0, asl_read_parameters, BODY(item_selector)},
 	{"ResultSelector", IN_WORKING, 0, asl_read_template, BODY(result_selector)},
 	{"Assign", IN_MOVING | IN_CHOICE, 0, asl_read_assign, BODY(assign)},
 	{"Next", IN_MOVING, 0, read_next, 0},
 	{"End", IN_MOVING, 0, asl_read_boolean, BODY(end)},
-	{"Retry", IN_WORKING, 0, asl_read_retry, 0},
+	{"Retry", IN_WORKING | IN_COMPENSATION, 0, asl_read_retry, 0},
 	{"Catch", IN_WORKING, 0, asl_read_catch, 0},
 
 	{"Result", IN_PASS, 0, asl_read_constant, BODY(result)},
 
-	{"Resource", IN_TASK, IN_TASK, read_resource, 0},
-	{"TimeoutSeconds", IN_TASK, 0, asl_read_positive, BODY(timeout)},
+	{"Resource", IN_TASK | IN_COMPENSATION, IN_TASK | IN_COMPENSATION, read_resource, 0},
+	{"TimeoutSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(timeout)},
 	{"TimeoutSecondsPath", IN_TASK, 0, asl_read_amount_path, BODY(timeout)},
-	{"HeartbeatSeconds", IN_TASK, 0, asl_read_positive, BODY(heartbeat)},
+	{"HeartbeatSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(heartbeat)},
 	{"HeartbeatSecondsPath", IN_TASK, 0, asl_read_amount_path, BODY(heartbeat)},
 	{"Credentials", IN_TASK, 0, asl_read_template, BODY(credentials)},
 
@@ -362,9 +407,16 @@ static const AslField state_fields[] = {
 	{"Output", IN_ALL & ~IN_FAIL, 0, read_jsonata_field, 0},
 	{"Items", IN_MAP, 0, read_jsonata_field, 0},
 
-	/* Extensions: known, and of the right shape. */
-	{"Compensate", IN_TASK, 0, asl_read_ignored_object, 0},
+	/* Extensions. */
+	{"Compensate", IN_TASK, 0, read_compensation, 0},
+	{"Register", IN_COMPENSATION, 0, read_registration, 0},
 	{"ParentClosePolicy", IN_TASK, 0, read_close_policy, 0},
+	{"WorkflowId", IN_TASK, 0, asl_read_uri, BODY(workflow_id)},
+	{"WorkflowIdPath", IN_TASK, 0, asl_read_string_expression, BODY(workflow_id_path)},
+	{"WorkflowVersion", IN_TASK, 0, read_workflow_version, 0},
+	{"WaitForResult", IN_TASK, 0, read_wait_for_result, 0},
+
+	/* Known, and of the right shape. */
 	{"ScheduleToStartSeconds", IN_TASK, 0, asl_read_ignored_amount, 0},
 	{"StartToCloseSeconds", IN_TASK, 0, asl_read_ignored_amount, 0},
 	{"ScheduleToCloseSeconds", IN_TASK, 0, asl_read_ignored_amount, 0},
@@ -375,6 +427,7 @@ static const AslField state_fields[] = {
 static const AslExclusion state_exclusions[] = {
 	{"TimeoutSeconds", "TimeoutSecondsPath", 0},
 	{"HeartbeatSeconds", "HeartbeatSecondsPath", 0},
+	{"WorkflowId", "WorkflowIdPath", 0},
 	{"Error", "ErrorPath", 0},
 	{"Cause", "CausePath", 0},
 	{"ItemProcessor", "Iterator", IN_MAP},
@@ -421,6 +474,30 @@ check_wait(AslCompiler *compiler, const AslTree *tree)
 		asl_problem(compiler, tree, "one of \"Seconds\", \"SecondsPath\", \"Timestamp\" and \"TimestampPath\" is missing");
 }
 
+/* What only child runs have is a mistake where the resource is known to be something else. */
+static void
+check_child_run(AslCompiler *compiler, const AslTree *tree, const AslState *state)
+{
+	static const char *const others[] = {"sql:", "activity:", "signal:", "update:"};
+	static const char *const names[] = {"ParentClosePolicy", "WorkflowId", "WorkflowIdPath", "WorkflowVersion", "WaitForResult"};
+	const char *resource = state->resource ? state->resource : "";
+	bool		is_other = false;
+
+	if (strcmp(resource, "workflow:") == 0)
+		asl_problem(compiler, asl_tree_field(tree, "Resource"), "must name a workflow");
+	for (int i = 0; i < lengthof(others); i++)
+		is_other |= strncmp(resource, others[i], strlen(others[i])) == 0;
+	if (!is_other)
+		return;
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		const AslTree *field = asl_tree_field(tree, names[i]);
+
+		if (field != NULL)
+			asl_problem(compiler, field, "only allowed with a resource that starts a workflow");
+	}
+}
+
 static void
 check_state(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
 {
@@ -431,6 +508,8 @@ check_state(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body
 		check_transition(compiler, tree, body);
 	if (state->type == ASL_WAIT)
 		check_wait(compiler, tree);
+	if (state->type == ASL_TASK)
+		check_child_run(compiler, tree, state);
 	if (state->type == ASL_MAP && asl_tree_field(tree, "Parameters") && asl_tree_field(tree, "ItemSelector"))
 		asl_problem(compiler, asl_tree_field(tree, "Parameters"), "not allowed together with \"ItemSelector\"");
 	if (body->timeout.given && body->heartbeat.given && body->heartbeat.value >= body->timeout.value)
@@ -507,6 +586,53 @@ compile_state(AslCompiler *compiler, const AslTree *tree, AslState *state)
 	state->has_heartbeat = body->heartbeat.given || body->heartbeat.path;
 }
 
+static void
+note_state(AslCompiler *compiler, AslState *state, const AslTree *where)
+{
+	NamedState *named = palloc(sizeof(NamedState));
+
+	named->state = state;
+	named->where = where;
+	compiler->states = lappend(compiler->states, named);
+}
+
+/*
+ * Compensate: a Task of its own, with a name that only it can have, in a scope that it has to itself.  Its input is
+ * what its Parameters make when it is registered, so they are kept apart from what it does with its input.
+ */
+static void
+read_compensation(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	AslState   *owner = ((AslStateBody *) target)->state;
+	const AslTree *registration = value->type == ASL_TREE_OBJECT ? asl_tree_field(value, "Register") : NULL;
+	AslScope   *scope = palloc0(sizeof(AslScope));
+	AslState   *state = palloc0(sizeof(AslState));
+	AslStateBody *body = palloc0(sizeof(AslStateBody));
+
+	scope->machine = compiler->machine;
+	scope->owner = owner;
+	scope->nstates = 1;
+	scope->states = state;
+	state->scope = scope;
+	state->name = psprintf("%s/Compensate", owner->name);
+	state->type = ASL_TASK;
+	state->next = ASL_END;
+	state->body = body;
+	body->state = state;
+	body->end = true;
+	body->default_next = ASL_END;
+	body->result_path.discard = true;
+	asl_read_object(compiler, value, "a Compensate", state_fields, lengthof(state_fields), IN_COMPENSATION, body);
+	owner->compensation = state;
+	owner->compensate_before = registration != NULL && asl_tree_is_string(registration, "Before");
+	compiler->machine->compensates = true;
+	note_state(compiler, state, value);
+	((AslStateBody *) target)->compensation_input = body->parameters;
+	body->parameters = NULL;
+	state->has_timeout = body->timeout.given;
+	state->has_heartbeat = body->heartbeat.given;
+}
+
 /* ---- scopes ---- */
 
 typedef struct ScopeFields
@@ -516,6 +642,7 @@ typedef struct ScopeFields
 	AslAmount	timeout;
 	char	   *comment;
 	char	   *version;
+	bool		compensates_at_once;
 } ScopeFields;
 
 static void
@@ -524,6 +651,16 @@ read_version(AslCompiler *compiler, const AslTree *value, void *target)
 	asl_read_text(compiler, value, target);
 	if (value->type == ASL_TREE_STRING && strcmp(value->text, "1.0") != 0)
 		asl_problem(compiler, value, "must be \"1.0\"");
+}
+
+static void
+read_compensation_order(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	if (!asl_expect(compiler, value, ASL_TREE_STRING))
+		return;
+	*(bool *) target = asl_tree_is_string(value, "Parallel");
+	if (!*(bool *) target && !asl_tree_is_string(value, "LastInFirstOut"))
+		asl_problem(compiler, value, "must be \"LastInFirstOut\" or \"Parallel\"");
 }
 
 static const AslField scope_fields[] = {
@@ -539,7 +676,7 @@ static const AslField scope_fields[] = {
 
 	/* Extensions: known, and of the right shape. */
 	{"Queries", SCOPE_MACHINE, 0, asl_read_ignored_object, 0},
-	{"CompensationOrder", SCOPE_MACHINE, 0, asl_read_ignored_text, 0},
+	{"CompensationOrder", SCOPE_MACHINE, 0, read_compensation_order, offsetof(ScopeFields, compensates_at_once)},
 };
 
 /* Make the states, still empty, so that they can refer to each other. */
@@ -554,7 +691,6 @@ make_states(AslCompiler *compiler, const AslTree *tree, AslScopeBuild *build)
 	for (int i = 0; i < scope->nstates; i++)
 	{
 		AslState   *state = &scope->states[i];
-		NamedState *named = palloc(sizeof(NamedState));
 
 		state->scope = scope;
 		state->name = pstrdup(tree->children[i]->key);
@@ -563,9 +699,7 @@ make_states(AslCompiler *compiler, const AslTree *tree, AslScopeBuild *build)
 		state->body->state = state;
 		state->body->default_next = ASL_END;
 		build->by_name[i] = state;
-		named->state = state;
-		named->where = tree->children[i];
-		compiler->states = lappend(compiler->states, named);
+		note_state(compiler, state, tree->children[i]);
 		if (pg_mbstrlen(state->name) > MAX_STATE_NAME)
 			asl_problem(compiler, tree->children[i], "name of a state is longer than %d characters", MAX_STATE_NAME);
 	}
@@ -668,6 +802,7 @@ compile_scope(AslCompiler *compiler, const AslTree *tree, uint32 kind, AslScope 
 		compiler->machine->timeout_seconds = fields.timeout.given ? fields.timeout.value : 0;
 		compiler->machine->comment = fields.comment;
 		compiler->machine->version = fields.version;
+		compiler->machine->compensates_at_once = fields.compensates_at_once;
 	}
 	if (fields.states != NULL && asl_expect(compiler, fields.states, ASL_TREE_OBJECT))
 		compile_states(compiler, fields.start_at, fields.states, scope);

@@ -179,6 +179,9 @@ struct AslStateBody
 	AslAmount	timeout;		/* Task */
 	AslAmount	heartbeat;
 	AslTemplate *credentials;
+	AslTemplate *compensation_input;	/* NULL: the output, or the input where it is registered before */
+	char	   *workflow_id;	/* of a child run */
+	AslExpr    *workflow_id_path;
 	AslRetrier *retriers;		/* as many as state->nretriers */
 	int			ncatchers;
 	AslCatcher *catchers;

@@ -196,6 +196,39 @@ asl_task_timeout(const AslState *state, Jsonb *input, const AslEnv *env,
 		eval_input_amount(state, &state->body->heartbeat, &heartbeat, input, env, heartbeat_seconds, error);
 }
 
+static bool
+eval_text(const AslExpr *expr, const char *field, Jsonb *input, const AslEnv *env, char **text, AslError *error)
+{
+	JsonbValue	value;
+
+	if (!asl_expr_eval_value(expr, field, input, env, &value, error))
+		return false;
+	if (value.type != jbvString)
+		return asl_error(error, ASL_ERROR_RUNTIME, "The value of the field '%s' must be a string, not %s.",
+						 field, asl_value_kind(&value));
+	*text = pnstrdup(value.val.string.val, value.val.string.len);
+	return true;
+}
+
+bool
+asl_task_workflow_id(const AslState *state, Jsonb *input, const AslEnv *env, char **workflow_id, AslError *error)
+{
+	Jsonb	   *effective;
+
+	*workflow_id = state->body->workflow_id;
+	return state->body->workflow_id_path == NULL ||
+		(asl_filter_input(state, input, env, &effective, error) &&
+		 eval_text(state->body->workflow_id_path, "WorkflowIdPath", effective, env, workflow_id, error));
+}
+
+bool
+asl_compensation_input(const AslState *state, Jsonb *data, const AslEnv *env, Jsonb **input, AslError *error)
+{
+	*input = data;
+	return state->body->compensation_input == NULL ||
+		asl_template_eval(state->body->compensation_input, data, env, input, error);
+}
+
 /* ---- Wait ---- */
 
 static bool
@@ -243,20 +276,6 @@ asl_wait_until(const AslState *state, Jsonb *input, TimestampTz entered, const A
 }
 
 /* ---- Fail ---- */
-
-static bool
-eval_text(const AslExpr *expr, const char *field, Jsonb *input, const AslEnv *env, char **text, AslError *error)
-{
-	JsonbValue	value;
-
-	if (!asl_expr_eval_value(expr, field, input, env, &value, error))
-		return false;
-	if (value.type != jbvString)
-		return asl_error(error, ASL_ERROR_RUNTIME, "The value of the field '%s' must be a string, not %s.",
-						 field, asl_value_kind(&value));
-	*text = pnstrdup(value.val.string.val, value.val.string.len);
-	return true;
-}
 
 bool
 asl_fail(const AslState *state, Jsonb *input, const AslEnv *env, AslError *failure, AslError *error)

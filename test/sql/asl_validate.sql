@@ -102,10 +102,20 @@ SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", 
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 10, "TimeoutSecondsPath": "$.t", "HeartbeatSecondsPath": "$.*"');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 10, "HeartbeatSeconds": 10');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 1e1, "HeartbeatSeconds": 9');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": {"Resource": "sql:g"}, "ParentClosePolicy": "ABANDON",
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:f", "Compensate": {"Resource": "sql:g"}, "ParentClosePolicy": "ABANDON",
 	"ScheduleToStartSeconds": 1, "StartToCloseSeconds": 2, "ScheduleToCloseSeconds": 3, "Validator": "sql:v", "Respond": "A"');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": "sql:g", "ParentClosePolicy": "NEVER",
 	"ScheduleToStartSeconds": 0, "Validator": {}, "Respond": 1');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "arn:f", "WorkflowId": "w", "WorkflowVersion": 2, "WaitForResult": false');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:", "WorkflowId": "", "WorkflowIdPath": "$.*", "WorkflowVersion": 3000000000, "WaitForResult": "no"');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "signal:f", "WorkflowId": "w", "WaitForResult": true');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": {"Resource": "sql:g", "Comment": "undo", "Register": "Before",
+	"Parameters": {"a.$": "$.a"}, "TimeoutSeconds": 5, "Retry": [{"ErrorEquals": ["States.ALL"]}]}');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": {"Register": "Never", "Parameters": {"a.$": 1}, "Catch": [],
+	"Retry": [{}], "Next": "A", "Compensate": {}}');
+SELECT * FROM expense_flow.validate_workflow('{"StartAt": "A", "CompensationOrder": "Random", "States": {
+	"A": {"Type": "Task", "Resource": "sql:f", "Compensate": {"Resource": "sql:g"}, "Next": "A/Compensate"},
+	"A/Compensate": {"Type": "Pass", "End": true}}}');
 SELECT * FROM state_problems('"Type": "Wait", "End": true');
 SELECT * FROM state_problems('"Type": "Wait", "End": true, "Seconds": -1');
 SELECT * FROM state_problems('"Type": "Wait", "End": true, "Seconds": 0');
