@@ -38,7 +38,7 @@ COMMENT ON TABLE workflow_version IS 'Definitions in Amazon States Language, as 
 
 CREATE TABLE workflow_grant
 (
-	workflow			text COLLATE "C" NOT NULL REFERENCES workflow (name) ON DELETE CASCADE,
+	workflow			text COLLATE "C" NOT NULL,
 	grantee				regrole NOT NULL,
 	PRIMARY KEY (workflow, grantee)
 );

@@ -382,6 +382,8 @@ ef_drop_workflow(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop workflow \"%s\" because it has open runs", name),
 				 errhint("Wait for their end, or terminate them.")));
+	execute("DELETE FROM expense_flow.workflow_grant WHERE workflow OPERATOR(pg_catalog.=) $1",
+			1, (Oid[]) {TEXTOID}, &arg, NULL, SPI_OK_DELETE);
 	execute("DELETE FROM expense_flow.workflow WHERE name OPERATOR(pg_catalog.=) $1",
 			1, (Oid[]) {TEXTOID}, &arg, NULL, SPI_OK_DELETE);
 	SPI_finish();
