@@ -2,6 +2,9 @@
  * The events of a run's history, by the letters of transition.events;
  * src/engine/history.h has the same letters.
  *
+ * Transitions of the iterations of a distributed Map begin with a dash: as on
+ * the service, the run's history leaves them out.
+ *
  * "carries" says what an event's details are: the data that the state was
  * entered with, or left with, or a failure.  A failure's error and cause (and
  * attempt, retry_at where it is retried) are in the transition's details; no
@@ -40,6 +43,9 @@ INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
 	('K', 'MapStateStarted', true, NULL),
 	('N', 'MapStateSucceeded', false, NULL),
 	('O', 'MapStateFailed', false, 'failure'),
+	('X', 'MapRunStarted', true, NULL),
+	('Y', 'MapRunSucceeded', false, NULL),
+	('Z', 'MapRunFailed', false, 'failure'),
 	('Q', 'MapIterationStarted', true, NULL),
 	('R', 'MapIterationSucceeded', false, NULL),
 	('U', 'MapIterationFailed', false, 'failure'),

@@ -149,7 +149,8 @@ CREATE VIEW history WITH (security_barrier) AS
 					) g
 				) d
 			) t
-				CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.string_to_array(t.events, NULL)) WITH ORDINALITY l (code, position)
+				CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.string_to_array(
+					CASE WHEN t.events OPERATOR(pg_catalog.~~) '-%' THEN '' ELSE t.events END, NULL)) WITH ORDINALITY l (code, position)
 				JOIN expense_flow.history_event_type h ON h.code OPERATOR(pg_catalog.=) l.code::"char"
 			UNION ALL
 			SELECT 2, c.step, 0, 0,

@@ -77,6 +77,7 @@ struct AslState
 	int			nscopes;		/* Parallel: branches; Map: 1 */
 	AslScope  **scopes;
 	int			nretriers;
+	bool		distributed;	/* Map: its ProcessorConfig says DISTRIBUTED */
 	char	   *item_reader;	/* Map: the resource of its ItemReader, or NULL */
 	char	   *result_writer;	/* Map: the resource of its ResultWriter, or NULL */
 	struct AslStateBody *body;	/* private to src/asl */
@@ -207,7 +208,7 @@ extern bool asl_catch(const AslState *state, Jsonb *input, const AslError *failu
 typedef struct AslMapPlan
 {
 	Jsonb	   *items;			/* an array: ItemsPath applied, batched where ItemBatcher says so */
-	int			nitems;
+	int			nitems;			/* -1 if the plan failed before they were known */
 	int			max_concurrency;	/* 0: no limit */
 	double		tolerated_count;	/* failures up to which the Map goes on; 0: none */
 	double		tolerated_percentage;

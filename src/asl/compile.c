@@ -204,6 +204,7 @@ read_processor_mode(AslCompiler *compiler, const AslTree *value, void *target)
 	if (asl_expect(compiler, value, ASL_TREE_STRING) && !asl_tree_is_string(value, "INLINE") &&
 		!asl_tree_is_string(value, "DISTRIBUTED"))
 		asl_problem(compiler, value, "must be \"INLINE\" or \"DISTRIBUTED\"");
+	*(bool *) target = asl_tree_is_string(value, "DISTRIBUTED");
 }
 
 static void
@@ -214,7 +215,7 @@ read_execution_type(AslCompiler *compiler, const AslTree *value, void *target)
 		asl_problem(compiler, value, "must be \"STANDARD\" or \"EXPRESS\"");
 }
 
-/* All iterations are run alike, so these are only checked. */
+/* All iterations are run alike; the history of a distributed Map is another one. */
 static const AslField processor_config_fields[] = {
 	{"Mode", 1, 0, read_processor_mode, 0},
 	{"ExecutionType", 1, 0, read_execution_type, 0},
@@ -224,7 +225,7 @@ static void
 read_processor_config(AslCompiler *compiler, const AslTree *value, void *target)
 {
 	asl_read_object(compiler, value, "a ProcessorConfig",
-					processor_config_fields, lengthof(processor_config_fields), ASL_ANY_VARIANT, NULL);
+					processor_config_fields, lengthof(processor_config_fields), ASL_ANY_VARIANT, target);
 }
 
 /* The interpreter may define more fields than these; those of the service only matter to it. */
@@ -643,6 +644,7 @@ typedef struct ScopeFields
 	char	   *comment;
 	char	   *version;
 	bool		compensates_at_once;
+	bool		distributed;
 } ScopeFields;
 
 static void
@@ -672,7 +674,7 @@ static const AslField scope_fields[] = {
 	{"QueryLanguage", SCOPE_MACHINE, 0, asl_read_ignored, 0},
 	{"Version", SCOPE_MACHINE, 0, read_version, offsetof(ScopeFields, version)},
 	{"TimeoutSeconds", SCOPE_MACHINE, 0, asl_read_positive, offsetof(ScopeFields, timeout)},
-	{"ProcessorConfig", SCOPE_PROCESSOR, 0, read_processor_config, 0},
+	{"ProcessorConfig", SCOPE_PROCESSOR, 0, read_processor_config, offsetof(ScopeFields, distributed)},
 
 	/* Extensions: known, and of the right shape. */
 	{"Queries", SCOPE_MACHINE, 0, asl_read_ignored_object, 0},
@@ -804,6 +806,8 @@ compile_scope(AslCompiler *compiler, const AslTree *tree, uint32 kind, AslScope 
 		compiler->machine->version = fields.version;
 		compiler->machine->compensates_at_once = fields.compensates_at_once;
 	}
+	if (kind == SCOPE_PROCESSOR)
+		scope->owner->distributed = fields.distributed;
 	if (fields.states != NULL && asl_expect(compiler, fields.states, ASL_TREE_OBJECT))
 		compile_states(compiler, fields.start_at, fields.states, scope);
 	else if (fields.start_at != NULL)

@@ -219,11 +219,9 @@ asl_map_plan(const AslState *state, Jsonb *input, Jsonb *read, const AslEnv *env
 	JsonbValue	items;
 	double		max_concurrency;
 
+	plan->nitems = -1;
 	if (!asl_filter_input(state, input, env, &effective, error) ||
-		!asl_eval_amount(&body->max_concurrency, &concurrency, effective, env, &max_concurrency, error) ||
-		!asl_eval_amount(&body->tolerated_count, &count, effective, env, &plan->tolerated_count, error) ||
-		!asl_eval_amount(&body->tolerated_percentage, &percentage, effective, env,
-						 &plan->tolerated_percentage, error))
+		!asl_eval_amount(&body->max_concurrency, &concurrency, effective, env, &max_concurrency, error))
 		return false;
 	plan->max_concurrency = (int) Min(max_concurrency, PG_INT32_MAX);
 	plan->items = read ? read : effective;
@@ -236,7 +234,8 @@ asl_map_plan(const AslState *state, Jsonb *input, Jsonb *read, const AslEnv *env
 	if (body->batched && !make_batches(body, effective, plan->items, env, &plan->items, error))
 		return false;
 	plan->nitems = JB_ROOT_COUNT(plan->items);
-	return true;
+	return asl_eval_amount(&body->tolerated_count, &count, effective, env, &plan->tolerated_count, error) &&
+		asl_eval_amount(&body->tolerated_percentage, &percentage, effective, env, &plan->tolerated_percentage, error);
 }
 
 bool

@@ -398,7 +398,11 @@ plan_fork(Fork *fork)
 			return result;
 	}
 	if (!asl_map_plan(visit->state, input, read, &visit->env, &fork->plan, &visit->failure))
+	{
+		if (fork->plan.nitems >= 0)
+			ef_add_event(visit, EF_EVENT_MAP_STARTED);
 		return EF_VISIT_FAILED;
+	}
 	fork->count = fork->plan.nitems;
 	fork->window = fork->plan.max_concurrency > 0 ? Min(fork->plan.max_concurrency, fork->count) : fork->count;
 	fork->tolerated = tolerated_failures(&fork->plan);
@@ -410,6 +414,8 @@ leave(EfVisit *visit, Jsonb *outputs)
 {
 	bool		map = visit->state->type == ASL_MAP;
 
+	if (visit->state->distributed)
+		ef_add_event(visit, EF_EVENT_MAP_RUN_SUCCEEDED);
 	ef_add_event(visit, map ? EF_EVENT_MAP_SUCCEEDED : EF_EVENT_PARALLEL_SUCCEEDED);
 	if (!asl_output(visit->state, visit->branch->data, outputs, &visit->env, &visit->output, &visit->variables,
 					NULL, &visit->failure))
@@ -440,13 +446,31 @@ join(EfVisit *visit)
 	if (how && (visit->failure.name = get_text(how, "error")) != NULL)
 	{
 		visit->failure.cause = get_text(how, "cause");
-		ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_FAILED : EF_EVENT_PARALLEL_FAILED);
+		visit->branch_failed = true;
 		branch->step = Max(branch->step, (int32) get_number(how, "step"));
 		return EF_VISIT_FAILED;
 	}
 	outputs = ef_store_join_children(branch, &last_step);
 	branch->step = Max(branch->step, last_step);
 	return leave(visit, outputs ? outputs : empty_array());
+}
+
+void
+ef_fail_fork(EfVisit *visit)
+{
+	if (!visit->branch_failed)
+		return;
+	if (visit->state->distributed)
+		ef_add_event(visit, EF_EVENT_MAP_RUN_FAILED);
+	ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_FAILED : EF_EVENT_PARALLEL_FAILED);
+}
+
+static void
+add_start_events(EfVisit *visit)
+{
+	ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_STARTED : EF_EVENT_PARALLEL_STARTED);
+	if (visit->state->distributed)
+		ef_add_event(visit, EF_EVENT_MAP_RUN_STARTED);
 }
 
 EfVisitResult
@@ -460,7 +484,7 @@ ef_visit_fork(EfVisit *visit)
 	result = plan_fork(&fork);
 	if (result != EF_VISIT_LEFT)
 		return result;
-	ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_STARTED : EF_EVENT_PARALLEL_STARTED);
+	add_start_events(visit);
 	return fork.count > 0 ? start(&fork) : leave(visit, empty_array());
 }
 

@@ -19,6 +19,9 @@ extern EfVisitResult ef_visit_fork(EfVisit *visit);
  */
 extern void ef_end_child(EfBranch *child, const AslError *failure);
 
+/* The events of a Parallel or Map that has failed for good, through one of its branches. */
+extern void ef_fail_fork(EfVisit *visit);
+
 /* Is this a branch of a Map, an iteration? */
 extern bool ef_is_iteration(const EfBranch *branch);
 

@@ -46,6 +46,10 @@
 #define EF_EVENT_MAP_STARTED		'K'
 #define EF_EVENT_MAP_SUCCEEDED		'N'
 #define EF_EVENT_MAP_FAILED			'O'
+#define EF_EVENT_MAP_RUN_STARTED	'X'
+#define EF_EVENT_MAP_RUN_SUCCEEDED	'Y'
+#define EF_EVENT_MAP_RUN_FAILED		'Z'
+#define EF_EVENT_OF_MAP_RUN			'-' /* no event: the others are not the run's own, but those of its Map run */
 #define EF_EVENT_ITERATION_STARTED		'Q'
 #define EF_EVENT_ITERATION_SUCCEEDED	'R'
 #define EF_EVENT_ITERATION_FAILED		'U'

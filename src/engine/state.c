@@ -42,6 +42,18 @@ is_entering(const EfBranch *branch)
 	return branch->status == EF_BRANCH_READY || branch->status == EF_BRANCH_QUEUED;
 }
 
+/* Is the scope inside an iteration of a distributed Map? */
+static bool
+is_in_map_run(const AslScope *scope)
+{
+	for (; scope->owner; scope = scope->owner->scope)
+	{
+		if (scope->owner->distributed)
+			return true;
+	}
+	return false;
+}
+
 void
 ef_begin_visit(EfVisit *visit, EfBranch *branch)
 {
@@ -55,6 +67,8 @@ ef_begin_visit(EfVisit *visit, EfBranch *branch)
 	visit->env.context_arg = visit;
 	visit->env.variables = branch->variables;
 	visit->env.data_limit = ef_data_limit;
+	if (is_in_map_run(branch->state->scope))
+		ef_add_event(visit, EF_EVENT_OF_MAP_RUN);
 	if (branch->status == EF_BRANCH_QUEUED && ef_is_iteration(branch))
 		ef_add_event(visit, EF_EVENT_ITERATION_STARTED);
 	if (is_entering(branch))
@@ -402,6 +416,7 @@ ef_handle_failure(EfVisit *visit)
 
 	if (retry(visit))
 		return EF_VISIT_RESTS;
+	ef_fail_fork(visit);
 	if (!asl_catch(visit->state, visit->branch->data, &visit->failure, &visit->env, &caught, &visit->next,
 				   &visit->output, &visit->variables, &error))
 	{

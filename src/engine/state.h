@@ -37,6 +37,7 @@ typedef struct EfVisit
 	int			nevents;
 	Jsonb	   *details;		/* for the history; NULL: none */
 	bool		did_work;		/* an SQL activity has run */
+	bool		branch_failed;	/* one of the branches of a Parallel or Map is what failed */
 
 	int			next;			/* as AslState.next */
 	Jsonb	   *output;
