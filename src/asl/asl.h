@@ -119,7 +119,12 @@ typedef struct AslError
 /* What a state is evaluated in. */
 typedef struct AslEnv
 {
-	Jsonb	   *(*context) (void *arg); /* makes `$$`; called at most when a path asks for it */
+
+	/*
+	 * Makes `$$`, when a path asks for it.  The path sees only this part of it, and only this member of that (both
+	 * may be NULL: all): the rest may be left out.
+	 */
+	Jsonb	   *(*context) (void *arg, const char *part, const char *member);
 	void	   *context_arg;
 	Jsonb	   *variables;		/* an object, or NULL: none */
 	int64		data_limit;		/* bytes of a payload as compact text above which States.DataLimitExceeded; 0: none */

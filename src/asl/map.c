@@ -43,28 +43,44 @@ typedef struct ItemContext
 	JsonbValue	value;
 } ItemContext;
 
-/* The context object with Map.Item added. */
-static Jsonb *
-make_item_context(void *arg)
+/* {"Item": {"Index": ..., "Value": ...}} */
+static JsonbValue
+item_value(const ItemContext *context)
 {
-	ItemContext *context = arg;
-	Jsonb	   *outer = context->env->context(context->env->context_arg);
-	JsonbValue	fields = asl_value_of(outer);
 	JsonbValue	item = asl_value_empty_object();
 	JsonbValue	map = asl_value_empty_object();
-	JsonbValue	object = asl_value_empty_object();
 	JsonbValue	index = asl_value_int(context->index);
+
+	asl_object_add(&item, "Index", strlen("Index"), &index);
+	asl_object_add(&item, "Value", strlen("Value"), &context->value);
+	asl_object_add(&map, "Item", strlen("Item"), &item);
+	return map;
+}
+
+/* The context object with Map.Item added. */
+static Jsonb *
+make_item_context(void *arg, const char *part, const char *member)
+{
+	ItemContext *context = arg;
+	bool		only_map = part && strcmp(part, "Map") == 0;
+	Jsonb	   *outer = only_map ? NULL : context->env->context(context->env->context_arg, part, member);
+	JsonbValue	map = item_value(context);
+	JsonbValue	object = asl_value_empty_object();
+	JsonbValue	fields;
 	JsonbValue	key;
 	JsonbValue	value;
 	AslEach		each;
 	AslError	error;
 	Jsonb	   *result;
 
-	asl_object_add(&item, "Index", strlen("Index"), &index);
-	asl_object_add(&item, "Value", strlen("Value"), &context->value);
-	asl_object_add(&map, "Item", strlen("Item"), &item);
-	for (asl_each_init(&each, &fields); asl_each_next(&each, &key, &value);)
-		asl_object_add(&object, key.val.string.val, key.val.string.len, &value);
+	if (part && !only_map)
+		return outer;
+	if (outer)
+	{
+		fields = asl_value_of(outer);
+		for (asl_each_init(&each, &fields); asl_each_next(&each, &key, &value);)
+			asl_object_add(&object, key.val.string.val, key.val.string.len, &value);
+	}
 	asl_object_add(&object, "Map", strlen("Map"), &map);
 	return asl_value_build(&object, &result, &error) ? result : outer;
 }

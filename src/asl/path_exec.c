@@ -687,6 +687,42 @@ apply_function(Walk *walk, PathFunction function, JsonbValue *value, bool *found
 
 /* ---- whole paths ---- */
 
+/* The name that a step of a path selects, or NULL. */
+static const char *
+step_name(const AslPath *path, int step)
+{
+	return step < path->nsteps && path->steps[step].kind == STEP_NAME ? path->steps[step].names[0].text : NULL;
+}
+
+static bool
+has_filter(const AslPath *path)
+{
+	for (int i = 0; i < path->nsteps; i++)
+	{
+		if (path->steps[i].kind == STEP_FILTER)
+			return true;
+	}
+	return false;
+}
+
+/* The context object, or as much of it as the path sees, for it holds the whole input of a run. */
+static bool
+context_value(Walk *walk, const AslPath *path, JsonbValue *value)
+{
+	const AslEnv *env = walk->env;
+	bool		all = has_filter(path) || step_name(path, 0) == NULL;
+	Jsonb	   *context = walk->context;
+
+	if (context == NULL && env->context)
+		context = all ? env->context(env->context_arg, NULL, NULL) :
+			env->context(env->context_arg, step_name(path, 0), step_name(path, 1));
+	if (all)
+		walk->context = context;
+	if (context)
+		*value = asl_value_of(context);
+	return context != NULL;
+}
+
 /* Where a path begins; found is false for a variable that has no value. */
 static bool
 root_value(Walk *walk, const AslPath *path, const JsonbValue *item, JsonbValue *value)
@@ -702,11 +738,7 @@ root_value(Walk *walk, const AslPath *path, const JsonbValue *item, JsonbValue *
 			*value = *item;
 			return true;
 		case ASL_ROOT_CONTEXT:
-			if (walk->context == NULL && walk->env->context)
-				walk->context = walk->env->context(walk->env->context_arg);
-			if (walk->context)
-				*value = asl_value_of(walk->context);
-			return walk->context != NULL;
+			return context_value(walk, path, value);
 		case ASL_ROOT_VARIABLE:
 			if (walk->env->variables == NULL)
 				return false;

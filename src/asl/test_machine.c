@@ -73,7 +73,7 @@ compile_state(text *definition, text *name)
 }
 
 static Jsonb *
-test_context(void *arg)
+test_context(void *arg, const char *part, const char *member)
 {
 	return arg;
 }

@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(asl_test_template);
 PG_FUNCTION_INFO_V1(asl_test_parse);
 
 static Jsonb *
-given_context(void *arg)
+given_context(void *arg, const char *part, const char *member)
 {
 	return (Jsonb *) arg;
 }

@@ -99,8 +99,14 @@ ef_empty_object(void)
 
 /* ---- the parts of the context object ---- */
 
+static bool
+is_wanted(const char *name, const char *wanted)
+{
+	return wanted == NULL || strcmp(name, wanted) == 0;
+}
+
 static void
-push_execution(JsonbParseState **state, EfBranch *branch)
+push_execution(JsonbParseState **state, EfBranch *branch, const char *member)
 {
 	EfRun	   *run = &branch->run;
 	char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->run_id)));
@@ -108,7 +114,8 @@ push_execution(JsonbParseState **state, EfBranch *branch)
 	push_key(state, "Execution");
 	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(state, "Id", id);
-	ef_push_jsonb(state, "Input", run->input ? run->input : ef_store_run_input(&run->run_id));
+	if (is_wanted("Input", member))
+		ef_push_jsonb(state, "Input", run->input ? run->input : ef_store_run_input(&run->run_id));
 	ef_push_text(state, "Name", run->workflow_id ? run->workflow_id : id);
 	ef_push_text(state, "RoleArn", GetUserNameFromId(run->owner, true));
 	ef_push_text(state, "StartTime", ef_format_time(run->started_at));
@@ -191,15 +198,19 @@ push_item(JsonbParseState **state, const EfVisit *visit)
 }
 
 Jsonb *
-ef_context_object(void *arg)
+ef_context_object(void *arg, const char *part, const char *member)
 {
 	EfVisit    *visit = arg;
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_execution(&state, visit->branch);
-	push_state(&state, visit);
-	push_machine(&state, visit->branch->run.workflow);
-	push_item(&state, visit);
+	if (is_wanted("Execution", part))
+		push_execution(&state, visit->branch, member);
+	if (is_wanted("State", part))
+		push_state(&state, visit);
+	if (is_wanted("StateMachine", part))
+		push_machine(&state, visit->branch->run.workflow);
+	if (is_wanted("Map", part))
+		push_item(&state, visit);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }

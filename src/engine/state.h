@@ -61,8 +61,8 @@ extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);
 
 extern void ef_add_event(EfVisit *visit, char event);
 
-/* The context object, `$$`; arg is an EfVisit. */
-extern Jsonb *ef_context_object(void *arg);
+/* The context object, `$$`, or the part of it that is wanted (see AslEnv); arg is an EfVisit. */
+extern Jsonb *ef_context_object(void *arg, const char *part, const char *member);
 
 /* Helpers to build an object; a NULL value is left out. */
 extern void ef_push_text(JsonbParseState **state, const char *key, const char *value);

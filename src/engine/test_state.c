@@ -241,7 +241,7 @@ read_mock(StateTest *test, Jsonb *mock)
 /* ---- running it ---- */
 
 static Jsonb *
-test_context(void *arg)
+test_context(void *arg, const char *part, const char *member)
 {
 	return ((StateTest *) arg)->context;
 }
