@@ -60,12 +60,39 @@ $node->safe_psql('postgres', q{
 	END $$});
 wait_for_runs($node, 'postgres', 'terminated');
 
+# A run that never waits does not keep its worker for itself, nor does one that kills its worker each time.
+$node->append_conf('postgresql.conf', 'expense_flow.workers = 1');
+$node->reload;
+wait_for_processes($node, 'postgres', '1 1', 'a single worker');
+$node->safe_psql('postgres', q{
+	TRUNCATE counted;
+	CREATE FUNCTION suicide() RETURNS void LANGUAGE sql AS 'SELECT pg_terminate_backend(pg_backend_pid())';
+	SELECT expense_flow.create_workflow('endless', '{"StartAt": "Again", "States": {
+		"Again": {"Type": "Task", "Resource": "sql:public.count_one", "Parameters": {"n": 0}, "ResultPath": null, "Next": "Ever"},
+		"Ever": {"Type": "Choice", "Choices": [{"Variable": "$.stop", "IsPresent": true, "Next": "Stop"}], "Default": "Again"},
+		"Stop": {"Type": "Succeed"}}}');
+	SELECT expense_flow.create_workflow('suicide', '{"StartAt": "Suicide", "States": {
+		"Suicide": {"Type": "Task", "Resource": "sql:public.suicide", "Parameters": {}, "End": true}}}');
+	SELECT expense_flow.start_workflow('endless', workflow_id => 'endless')});
+wait_for($node, 'postgres', 'SELECT count(*) > 5 FROM counted', 'an endless run is at work');
+$node->safe_psql('postgres', q{
+	SELECT count(expense_flow.start_workflow('good', jsonb_build_object('n', i))) FROM generate_series(1, 20) i;
+	SELECT expense_flow.start_workflow('suicide', workflow_id => 'suicide')});
+wait_for($node, 'postgres', 'SELECT count(*) = 20 FROM counted WHERE n > 0', 'others get their turn');
+$node->safe_psql('postgres', q{SELECT expense_flow.terminate_workflow('endless')});
+$node->safe_psql('postgres', q{SELECT count(expense_flow.start_workflow('good', jsonb_build_object('n', i))) FROM generate_series(21, 40) i});
+wait_for($node, 'postgres', 'SELECT count(*) = 40 FROM counted WHERE n > 0', 'in spite of one that kills its worker, too');
+$node->safe_psql('postgres', q{SELECT expense_flow.terminate_workflow('suicide')});
+wait_for_runs($node, 'postgres', 'none is left');
+$node->append_conf('postgresql.conf', 'expense_flow.workers = 2');
+$node->reload;
+
 # A second database finds no slot.
 $node->safe_psql('postgres', 'CREATE DATABASE second');
 $node->safe_psql('second', 'CREATE EXTENSION expense_flow');
 $node->wait_for_log(qr/runs no workers in database \d+: out of database slots/);
 $node->safe_psql('second', 'DROP EXTENSION expense_flow');
-is(processes($node, 'postgres'), '1 2', 'and the first is served as before');
+wait_for_processes($node, 'postgres', '1 2', 'and the first is served as before');
 $node->stop;
 
 # ---- background worker slots ----
