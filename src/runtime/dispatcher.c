@@ -502,6 +502,33 @@ forget_known(HTAB *unknown, const EfEntry *entry)
 }
 
 /*
+ * Returns how many found a place, or needed none.  From the first on that did
+ * not, the horizon tells.
+ */
+static int
+queue_unknown(EfDatabaseSlot *db, HTAB *unknown, const EfDueBranch *branches, int n,
+			  TimestampTz now, EfWakeList *wake, bool *found)
+{
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		EfEntry		entry;
+
+		if (hash_search(unknown, &branches[i].key, HASH_FIND, NULL) == NULL)
+			continue;
+		entry.key = branches[i].key;
+		entry.tries = 0;
+		entry.put_back = false;
+		entry.due_at = branches[i].due_at;
+		if (!ef_queue_refill(db, &entry, now, wake))
+			break;
+		*found = true;
+	}
+	return i;
+}
+
+/*
  * Queue those of the branches that are not in the queue, the heap or some
  * worker's hands.  The first n come oldest first, others after them.
  */
@@ -516,6 +543,8 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged
 	bool		more = n == self->read_max || nmessaged == self->read_max;
 	bool		found = false;
 	int			total = n + nmessaged;
+	int			nqueued;
+	int			nmessages_queued;
 	int			i;
 
 	ctl.keysize = sizeof(EfBranchKey);
@@ -541,23 +570,12 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged
 			forget_known(unknown, &db->workers[i].entry);
 	}
 
-	for (i = 0; i < total; i++)
-	{
-		EfEntry		entry;
-
-		if (hash_search(unknown, &branches[i].key, HASH_FIND, NULL) == NULL)
-			continue;
-		entry.key = branches[i].key;
-		entry.tries = 0;
-		entry.due_at = branches[i].due_at;
-		if (!ef_queue_refill(db, &entry, now, &wake))
-			break;
-		found = true;
-	}
+	nqueued = queue_unknown(db, unknown, branches, n, now, &wake, &found);
+	nmessages_queued = queue_unknown(db, unknown, branches + n, nmessaged, now, &wake, &found);
 	/* The table has more. */
-	if (i == total && n == self->read_max)
+	if (nqueued == n && n == self->read_max)
 		ef_queue_lower_horizon(db, branches[n - 1].due_at, NULL);
-	if (i == total && nmessaged == self->read_max)
+	if (nmessages_queued == nmessaged && nmessaged == self->read_max)
 		ef_queue_lower_horizon(db, now, NULL);
 	LWLockRelease(db->lock);
 

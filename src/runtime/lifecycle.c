@@ -58,13 +58,14 @@ PG_FUNCTION_INFO_V1(ef_resume_after_restore);
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_process_utility_hook = NULL;
 
-/* What the current transaction has to tell when it ends. */
+/* What the current transaction has to tell: */
 static bool extension_changed = false;	/* at commit: look at this database */
-static Oid	changed_database = InvalidOid;	/* at commit: look at this one */
-static Oid	vacated_database = InvalidOid;	/* at any end: look at this one again */
 static bool restored = false;	/* at commit: read the tables of this database */
+static Oid	touched_database = InvalidOid;	/* at any end: look at that database */
+static bool touched_others = false; /* and at all others */
 
 static void note_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg);
+static void touch_database(Oid database);
 static void watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 						  ProcessUtilityContext context, ParamListInfo params,
 						  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc);
@@ -102,7 +103,15 @@ note_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId
 	if (classId == ExtensionRelationId && (access == OAT_POST_CREATE || access == OAT_DROP))
 		extension_changed = true;
 	else if (classId == DatabaseRelationId && (access == OAT_POST_CREATE || access == OAT_POST_ALTER))
-		changed_database = objectId;
+		touch_database(objectId);
+}
+
+static void
+touch_database(Oid database)
+{
+	if (OidIsValid(touched_database) && touched_database != database)
+		touched_others = true;
+	touched_database = database;
 }
 
 static void
@@ -139,15 +148,13 @@ at_transaction_end(XactEvent event, void *arg)
 
 	if (commit && (extension_changed || restored))
 		look_at_current_database();
-	if (commit && OidIsValid(changed_database))
-		ef_request_probe(changed_database);
-	if (OidIsValid(vacated_database))
-		ef_request_probe(vacated_database);
+	if (OidIsValid(touched_database))
+		ef_request_probe(touched_others ? InvalidOid : touched_database);
 
 	extension_changed = false;
 	restored = false;
-	changed_database = InvalidOid;
-	vacated_database = InvalidOid;
+	touched_database = InvalidOid;
+	touched_others = false;
 }
 
 /*
@@ -294,7 +301,7 @@ vacate_database(Oid database)
 	static uint32 wait_event = 0;
 	TimestampTz began = GetCurrentTimestamp();
 
-	vacated_database = database;
+	touch_database(database);
 	while (send_processes_away(database))
 	{
 		if (TimestampDifferenceExceeds(began, GetCurrentTimestamp(), LEAVE_TIMEOUT_MS))

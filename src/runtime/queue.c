@@ -61,8 +61,9 @@ ef_queue_announce(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfW
  * tried.
  */
 void
-ef_queue_put_back(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWakeList *wake)
+ef_queue_put_back(EfDatabaseSlot *db, EfEntry *entry, TimestampTz now, EfWakeList *wake)
 {
+	entry->put_back = true;
 	if (entry->due_at <= now)
 		add_ready(db, entry, wake);
 	else
@@ -150,7 +151,7 @@ add_ready(EfDatabaseSlot *db, const EfEntry *entry, EfWakeList *wake)
 	if (db->nready >= ef_shared->queue_size)
 	{
 		/* taking from the queue will wake the dispatcher in time */
-		if (entry->tries > 0)
+		if (entry->put_back)
 			db->lost = true;
 		else
 			ef_queue_lower_horizon(db, entry->due_at, NULL);
@@ -215,8 +216,7 @@ shed_timers(EfDatabaseSlot *db, EfWakeList *wake)
 	qsort(db->timers, db->ntimers, sizeof(EfEntry), compare_due);
 	for (i = keep; i < db->ntimers; i++)
 	{
-		/* in the table, one that is to be repeated has been due for long */
-		if (db->timers[i].tries > 0)
+		if (db->timers[i].put_back)
 			db->lost = true;
 		else
 			ef_queue_lower_horizon(db, db->timers[i].due_at, wake);

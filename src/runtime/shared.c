@@ -32,7 +32,6 @@ static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static void define_settings(void);
-static void define_preload_settings(void);
 static void request_shared_memory(void);
 static void startup_shared_memory(void);
 
@@ -44,8 +43,6 @@ ef_runtime_init(void)
 	/* A session cannot add shared memory or processes to a running server. */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-
-	define_preload_settings();
 
 	/* pg_upgrade moves the tables; nothing may run in them meanwhile. */
 	if (IsBinaryUpgrade)
@@ -60,6 +57,8 @@ ef_runtime_init(void)
 static void
 define_settings(void)
 {
+	GucContext	sizing_context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+
 	DefineCustomIntVariable("expense_flow.workers",
 							"Background workers that advance runs, in each database that has the extension.",
 							"With 0 no run is advanced in the background; sessions still can (run_pending).",
@@ -70,21 +69,18 @@ define_settings(void)
 							"Events that are committed meanwhile are announced together.",
 							&ef_notify_interval, 10, 0, 60 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-}
 
-static void
-define_preload_settings(void)
-{
+	/* These size shared memory.  Where there is none of ours, they only need to be known. */
 	DefineCustomIntVariable("expense_flow.queue_size",
 							"Branches that the ready queue, and the timers, of a database hold in shared memory.",
 							"What finds no place is read from the table in its turn. An entry takes 64 bytes.",
 							&queue_size, 8192, 16, 1024 * 1024,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+							sizing_context, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("expense_flow.max_databases",
 							"Databases in which background workers can run.",
 							NULL,
 							&max_databases, 16, 1, 1024,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+							sizing_context, 0, NULL, NULL, NULL);
 }
 
 void

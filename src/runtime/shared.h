@@ -14,7 +14,7 @@
  *				even queued; the dispatcher reads it, oldest first, when the
  *				horizon is due and the queue runs low.
  *	  lost		the same for branches due before the horizon: some that were
- *				to be repeated later found no place.  They are read once
+ *				put back, to go on or be repeated later, found no place.  They are read once
  *				everything else is done, and not too often.
  *	  idle		stack of workers that sleep; the last one that fell asleep, with
  *				the warmest caches, is woken first
@@ -49,7 +49,8 @@
 typedef struct EfEntry
 {
 	EfBranchKey key;
-	int32		tries;			/* how often in a row it failed, or somebody else had it */
+	int16		tries;			/* how often in a row it failed, or somebody else had it */
+	bool		put_back;		/* due_at is ours; in the table it is earlier */
 	TimestampTz due_at;
 } EfEntry;
 
@@ -169,7 +170,7 @@ extern void ef_wake_dispatcher(EfDatabaseSlot *db, EfWakeList *wake);
 /* queue.c; the caller holds the slot's lock */
 extern void ef_queue_reset(EfDatabaseSlot *db);
 extern void ef_queue_announce(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWakeList *wake);
-extern void ef_queue_put_back(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWakeList *wake);
+extern void ef_queue_put_back(EfDatabaseSlot *db, EfEntry *entry, TimestampTz now, EfWakeList *wake);
 extern bool ef_queue_refill(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWakeList *wake);
 extern bool ef_queue_take(EfDatabaseSlot *db, EfEntry *entry, EfWakeList *wake);
 extern void ef_queue_fire_timers(EfDatabaseSlot *db, TimestampTz now, EfWakeList *wake);

@@ -30,8 +30,14 @@
 /* A branch that never waits lets others go first after this long, if others are ready. */
 #define TIME_SLICE_MS 200
 
-/* A branch that somebody else advances, or is sending a message to, is looked at again after 1, 2, 4, ... up to this many ms. */
+/*
+ * A branch that somebody else advances, or is sending a message to, is looked at again after 1, 2, 4, ... up to
+ * this many ms.
+ */
 #define MAX_BUSY_DELAY_MS 5000
+
+/* Counting further would not change any delay. */
+#define MAX_TRIES 1000
 
 typedef struct Attachment
 {
@@ -97,6 +103,7 @@ attach(const EfProcessStart *start, Attachment *attachment)
 {
 	EfDatabaseSlot *db = &ef_shared->databases[start->slot];
 	EfWorkerSlot *worker = &db->workers[start->place];
+	EfWakeList	wake = {0};
 	bool		attached = false;
 
 	LWLockAcquire(db->lock, LW_EXCLUSIVE);
@@ -110,8 +117,11 @@ attach(const EfProcessStart *start, Attachment *attachment)
 		worker->since = GetCurrentTimestamp();
 		db->nworkers++;
 		attached = true;
+		/* it may have come to know meanwhile that this worker is one too many */
+		ef_wake_dispatcher(db, &wake);
 	}
 	LWLockRelease(db->lock);
+	ef_wake_all(&wake);
 
 	attachment->db = db;
 	attachment->worker = worker;
@@ -168,7 +178,8 @@ ef_worker_give_back(EfDatabaseSlot *db, EfWorkerSlot *worker, EfWakeList *wake)
 	TimestampTz now = ef_now();
 	EfEntry    *entry = &worker->entry;
 
-	entry->due_at = TimestampTzPlusMilliseconds(now, ef_repeat_delay_ms(++entry->tries));
+	entry->tries = Min(entry->tries + 1, MAX_TRIES);
+	entry->due_at = TimestampTzPlusMilliseconds(now, ef_repeat_delay_ms(entry->tries));
 	ef_queue_put_back(db, entry, now, wake);
 }
 
@@ -263,6 +274,33 @@ report_entry(const EfEntry *entry)
 }
 
 /*
+ * When is the branch to be looked at again?  In so many milliseconds, or never (-1).
+ */
+static long
+delay_of_return(EfEntry *entry, EfAdvanceResult result, bool failed)
+{
+	long		delay_ms;
+
+	if (failed)
+	{
+		entry->tries = Min(entry->tries + 1, MAX_TRIES);
+		return ef_repeat_delay_ms(entry->tries);
+	}
+	if (result == EF_ADVANCE_MORE)
+		return 0;
+
+	/* Not due: the clock, or the setting that moves ours, has changed since the timer went off. */
+	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_LATER ||
+		(result == EF_ADVANCE_NOT_DUE && entry->due_at > ef_now()))
+	{
+		delay_ms = Min(MAX_BUSY_DELAY_MS, 1L << Min(entry->tries, 16));
+		entry->tries = Min(entry->tries + 1, MAX_TRIES);
+		return delay_ms;
+	}
+	return -1;
+}
+
+/*
  * Advance the branch in worker->entry, one transaction after the other.
  */
 static void
@@ -273,7 +311,6 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	volatile EfAdvanceResult result = EF_ADVANCE_MORE;
 	volatile int advances = 0;
 	volatile bool failed = false;
-	long		delay_ms = -1;
 
 	report_entry(entry);
 	PG_TRY();
@@ -310,23 +347,10 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	}
 	PG_END_TRY();
 
-	if (failed)
-	{
+	/* nothing is held any more unless the branch goes on, or the transaction failed */
+	if (failed || result == EF_ADVANCE_MORE)
 		ef_release_branch();
-		delay_ms = ef_repeat_delay_ms(++entry->tries);
-	}
-	else if (result == EF_ADVANCE_MORE)
-	{
-		ef_release_branch();
-		delay_ms = 0;
-	}
-	else if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_LATER)
-	{
-		delay_ms = Min(MAX_BUSY_DELAY_MS, 1L << Min(entry->tries, 16));
-		entry->tries++;
-	}
-
-	finish_entry(db, worker, advances, failed, delay_ms);
+	finish_entry(db, worker, advances, failed, delay_of_return(entry, result, failed));
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 

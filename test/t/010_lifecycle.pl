@@ -96,6 +96,11 @@ $node->restart;
 wait_for_processes($node, "db$_", '1 2', "found at start: db$_") foreach (1, 3, 5);
 is(processes($node, "db$_"), '0 0', "and not in db$_") foreach (2, 4);
 
+$node->safe_psql('postgres', 'BEGIN; ALTER DATABASE db1 RENAME TO db1_new; ALTER DATABASE db3 RENAME TO db3_new; COMMIT');
+wait_for_processes($node, $_, '1 2', "two renamed in one transaction: $_") foreach ('db1_new', 'db3_new');
+$node->safe_psql('postgres', 'ALTER DATABASE db1_new RENAME TO db1; ALTER DATABASE db3_new RENAME TO db3');
+wait_for_processes($node, $_, '1 2', "and back: $_") foreach ('db1', 'db3');
+
 # One that is not open for connections.
 $node->safe_psql('postgres', 'ALTER DATABASE db5 ALLOW_CONNECTIONS false');
 $node->restart;

@@ -60,10 +60,22 @@ $node->safe_psql('postgres', q{
 	END $$});
 wait_for_runs($node, 'postgres', 'terminated');
 
-# A run that never waits does not keep its worker for itself, nor does one that kills its worker each time.
-$node->append_conf('postgresql.conf', 'expense_flow.workers = 1');
+# A run that has used up its turn finds the queue full.
+$node->append_conf('postgresql.conf', "expense_flow.workers = 1\nexpense_flow.transaction_budget = 0");
 $node->reload;
 wait_for_processes($node, 'postgres', '1 1', 'a single worker');
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION nap() RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(0.3)';
+	SELECT expense_flow.create_workflow('naps', '{"StartAt": "One", "States": {
+		"One": {"Type": "Task", "Resource": "sql:public.nap", "Parameters": {}, "Next": "Two"},
+		"Two": {"Type": "Task", "Resource": "sql:public.nap", "Parameters": {}, "Next": "Three"},
+		"Three": {"Type": "Task", "Resource": "sql:public.nap", "Parameters": {}, "End": true}}}');
+	SELECT expense_flow.start_workflow('naps')});
+wait_for($node, 'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'expense_flow worker' AND wait_event = 'PgSleep'}, 'it naps');
+$node->safe_psql('postgres', q{SELECT count(expense_flow.start_workflow('good', jsonb_build_object('n', i))) FROM generate_series(1, 100) i});
+wait_for_runs($node, 'postgres', 'and is not forgotten');
+
+# A run that never waits does not keep its worker for itself, nor does one that kills its worker each time.
 $node->safe_psql('postgres', q{
 	TRUNCATE counted;
 	CREATE FUNCTION suicide() RETURNS void LANGUAGE sql AS 'SELECT pg_terminate_backend(pg_backend_pid())';
