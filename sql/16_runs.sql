@@ -100,12 +100,13 @@ CREATE VIEW branches WITH (security_barrier) AS
 				ORDER BY t.step DESC
 				LIMIT 1)
 		END AS last_failure,
-		CASE WHEN b.status OPERATOR(pg_catalog.=) 'M' THEN b.awaits END AS awaits
+		CASE WHEN b.status OPERATOR(pg_catalog.=) 'M' THEN b.awaits END AS awaits,
+		b.canceled IS NOT NULL AS cancel_requested
 	FROM expense_flow.branch b
 		JOIN expense_flow.run r ON r.run_id OPERATOR(pg_catalog.=) b.run_id
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON branches TO PUBLIC;
-COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. status is READY (it goes on as soon as a worker is free), WAITING (in a Wait state, until due_at), RETRYING (the next attempt comes at due_at), JOINING (until the branches that it started have ended), AWAITING (a message with one of the addresses in awaits; due_at is when it gives up), QUEUED (an item of a Map that waits for its turn) or DONE (until the others have ended too). last_failure is why the current state is being retried.';
+COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. status is READY (it goes on as soon as a worker is free), WAITING (in a Wait state, until due_at), RETRYING (the next attempt comes at due_at), JOINING (until the branches that it started have ended), AWAITING (a message with one of the addresses in awaits; due_at is when it gives up), QUEUED (an item of a Map that waits for its turn) or DONE (until the others have ended too). last_failure is why the current state is being retried; cancel_requested, whether the run was asked to cancel.';
 
 /*
  * data is what a branch had after a transition: its output, or where that did

@@ -66,6 +66,8 @@ BEGIN
 		DELETE FROM expense_flow.transition WHERE run_id = ANY (v_doomed);
 		-- of runs that never wait for one
 		DELETE FROM expense_flow.message WHERE run_id = ANY (v_doomed);
+		DELETE FROM expense_flow.request WHERE run_id = ANY (v_doomed) AND starter IS NULL;
+		DELETE FROM expense_flow.request WHERE run_id = ANY (v_doomed) AND starter IS NOT NULL;
 		DELETE FROM expense_flow.run WHERE run_id = ANY (v_doomed);
 		DELETE FROM expense_flow.closed_run WHERE run_id = ANY (v_doomed);
 		removed := cardinality(v_doomed);

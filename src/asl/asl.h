@@ -194,6 +194,12 @@ extern bool asl_compensation_input(const AslState *state, Jsonb *data, const Asl
 /* ---- Retry and Catch ---- */
 
 /*
+ * An extension: the error of a state whose run was asked to cancel.  No retrier takes it, and only a catcher that
+ * names it.
+ */
+#define ASL_ERROR_CANCELED "Canceled"
+
+/*
  * Does a retrier take this error?  counts[state->nretriers] are the retries so far of each, and is updated (a
  * count stops at 32,767; a larger MaxAttempts means no limit).  Returns true with the delay before the next
  * attempt, in seconds (jitter applied).

@@ -149,11 +149,13 @@ is_timeout(const char *error)
 /*
  * States.Runtime cannot be handled at all.  A heartbeat that did not come is a timeout, so that name matches it
  * as well, and States.TaskFailed, which leaves out timeouts, does not.  A Fail state without Error has no name:
- * only wildcards match it.
+ * only wildcards match it.  Canceled is matched by its name only.
  */
 static bool
 name_matches(const char *name, const char *error)
 {
+	if (error != NULL && strcmp(error, ASL_ERROR_CANCELED) == 0)
+		return strcmp(name, error) == 0;
 	if (strcmp(name, ASL_ERROR_ALL) == 0)
 		return true;
 	if (strcmp(name, ASL_ERROR_TASK_FAILED) == 0)
@@ -183,6 +185,8 @@ asl_retry(const AslState *state, const AslError *error, int16 *counts, double *d
 {
 	const AslStateBody *body = state->body;
 
+	if (error->name != NULL && strcmp(error->name, ASL_ERROR_CANCELED) == 0)
+		return false;
 	for (int i = 0; i < state->nretriers; i++)
 	{
 		const AslRetrier *retrier = &body->retriers[i];

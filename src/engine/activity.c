@@ -313,7 +313,7 @@ fail(Execution *exec)
 	if (exec->converting)
 		call->failure.cause = psprintf("argument \"%s\": %s", exec->converting, call->failure.cause);
 	FreeErrorData(edata);
-	return EF_ACTIVITY_FAILED;
+	return canceled ? EF_ACTIVITY_INTERRUPTED : EF_ACTIVITY_FAILED;
 }
 
 EfActivityResult

@@ -14,6 +14,7 @@ typedef enum EfActivityResult
 {
 	EF_ACTIVITY_SUCCEEDED,
 	EF_ACTIVITY_FAILED,			/* see call->failure */
+	EF_ACTIVITY_INTERRUPTED,	/* the same, because this background process was told to cancel its statement */
 	EF_ACTIVITY_TIMED_OUT,		/* the Task's timeout passed: call->failure is States.Timeout */
 	EF_ACTIVITY_RUN_TIMED_OUT	/* the run's deadline passed */
 } EfActivityResult;

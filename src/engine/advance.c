@@ -32,6 +32,7 @@ typedef struct Advance
 {
 	EfBranch   *branch;
 	bool		did_work;		/* an SQL activity has run */
+	int			visits;			/* so far */
 	TimestampTz began_at;		/* by the real clock */
 } Advance;
 
@@ -145,6 +146,7 @@ set_end(EfEnd *end, char status, char *error, char *cause)
 	end->cause = cause;
 }
 
+/* A run that was told to cancel and cleaned up is canceled. */
 static EfAdvanceResult
 succeed(EfBranch *branch, EfEnd *end)
 {
@@ -154,7 +156,10 @@ succeed(EfBranch *branch, EfEnd *end)
 		ef_end_child(branch, NULL);
 		return EF_ADVANCE_CLOSED;
 	}
-	set_end(end, EF_RUN_SUCCEEDED, NULL, NULL);
+	if (branch->canceled == EF_CANCEL_DELIVERED)
+		set_end(end, EF_RUN_CANCELED, ASL_ERROR_CANCELED, branch->cancel_reason);
+	else
+		set_end(end, EF_RUN_SUCCEEDED, NULL, NULL);
 	return close_run(branch, end);
 }
 
@@ -162,6 +167,7 @@ static EfAdvanceResult
 fail(EfVisit *visit, EfEnd *end)
 {
 	EfBranch   *branch = visit->branch;
+	bool		canceled;
 
 	if (ef_is_iteration(branch))
 		ef_add_event(visit, EF_EVENT_ITERATION_FAILED);
@@ -172,7 +178,8 @@ fail(EfVisit *visit, EfEnd *end)
 		ef_end_child(branch, &visit->failure);
 		return EF_ADVANCE_CLOSED;
 	}
-	set_end(end, EF_RUN_FAILED, visit->failure.name, visit->failure.cause);
+	canceled = branch->canceled == EF_CANCEL_DELIVERED && ef_is_canceled(&visit->failure);
+	set_end(end, canceled ? EF_RUN_CANCELED : EF_RUN_FAILED, visit->failure.name, visit->failure.cause);
 	return close_run(branch, end);
 }
 
@@ -209,7 +216,7 @@ visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
 	EfVisit		visit;
 	EfVisitResult outcome;
 
-	ef_begin_visit(&visit, branch);
+	ef_begin_visit(&visit, branch, context->visits++);
 	outcome = ef_visit_state(&visit);
 	if (outcome == EF_VISIT_FAILED)
 		outcome = ef_handle_failure(&visit);

@@ -40,6 +40,8 @@ const EfAnnouncementReceiver *ef_announcement_receiver = NULL;
 
 static Announcements due_branches;
 static Announcements closed_runs;
+static Announcements interrupted_runs;
+static Announcements *const all_lists[] = {&due_branches, &closed_runs, &interrupted_runs};
 
 static void
 add(Announcements *list, const void *item, Size size)
@@ -81,13 +83,36 @@ ef_announce_closed(const pg_uuid_t *run_id)
 		add(&closed_runs, run_id, sizeof(*run_id));
 }
 
+void
+ef_announce_interrupt(const pg_uuid_t *run_id)
+{
+	if (ef_announcement_receiver != NULL)
+		add(&interrupted_runs, run_id, sizeof(*run_id));
+}
+
 /* ---- the ends of transactions ---- */
 
-/* The memory goes with the transaction. */
-static void
-forget(Announcements *list)
+static bool
+is_anything_announced(void)
 {
-	memset(list, 0, sizeof(*list));
+	int			i;
+
+	for (i = 0; i < lengthof(all_lists); i++)
+	{
+		if (all_lists[i]->count > 0)
+			return true;
+	}
+	return false;
+}
+
+/* The memory goes with the transaction; there may be arrays that an aborted subtransaction has emptied. */
+static void
+forget_all(void)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(all_lists); i++)
+		memset(all_lists[i], 0, sizeof(Announcements));
 }
 
 static void
@@ -101,36 +126,28 @@ deliver(void)
 		receiver->branches_due((const EfDueBranch *) due_branches.items, due_branches.count);
 	if (closed_runs.count > 0)
 		receiver->runs_closed((const pg_uuid_t *) closed_runs.items, closed_runs.count);
+	if (interrupted_runs.count > 0)
+		receiver->interrupt_runs((const pg_uuid_t *) interrupted_runs.items, interrupted_runs.count);
 }
 
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (due_branches.count == 0 && closed_runs.count == 0)
-	{
-		/* There may be arrays all the same, emptied by an aborted subtransaction. */
-		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		{
-			forget(&due_branches);
-			forget(&closed_runs);
-		}
-		return;
-	}
 	switch (event)
 	{
 		case XACT_EVENT_PRE_PREPARE:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot PREPARE a transaction that has started or advanced a workflow")));
+			if (is_anything_announced())
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has started or advanced a workflow")));
 			break;
 		case XACT_EVENT_COMMIT:
 			deliver();
-			forget(&due_branches);
-			forget(&closed_runs);
+			forget_all();
 			break;
 		case XACT_EVENT_ABORT:
-			forget(&due_branches);
-			forget(&closed_runs);
+		case XACT_EVENT_PREPARE:
+			forget_all();
 			break;
 		default:
 			break;
@@ -157,16 +174,14 @@ static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
 {
 	int			level = GetCurrentTransactionNestLevel();
+	int			i;
 
-	if (event == SUBXACT_EVENT_ABORT_SUB)
+	for (i = 0; i < lengthof(all_lists); i++)
 	{
-		drop_level(&due_branches, level);
-		drop_level(&closed_runs, level);
-	}
-	else if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		give_to_parent(&due_branches, level);
-		give_to_parent(&closed_runs, level);
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			drop_level(all_lists[i], level);
+		else if (event == SUBXACT_EVENT_COMMIT_SUB)
+			give_to_parent(all_lists[i], level);
 	}
 }
 

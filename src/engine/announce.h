@@ -3,8 +3,8 @@
  * announce.h
  *	  What a transaction tells the rest of the world once it has committed.
  *
- * The engine only says that a branch is due at some time, or that a run has
- * closed; it does not know who listens.  The runtime installs a receiver; in a
+ * The engine only says that a branch is due at some time, that a run has closed,
+ * or that what is being done for a run is to stop; it does not know who listens.  The runtime installs a receiver; in a
  * server that does not preload the library there is none, and announcements go
  * nowhere (run_pending() reads the tables).
  *
@@ -33,6 +33,7 @@ typedef struct EfAnnouncementReceiver
 {
 	void		(*branches_due) (const EfDueBranch *branches, int nbranches);
 	void		(*runs_closed) (const pg_uuid_t *run_ids, int nruns);
+	void		(*interrupt_runs) (const pg_uuid_t *run_ids, int nruns);	/* cancel what workers do for them */
 	bool		(*workers_run) (void);	/* do background workers serve this database? */
 
 	/*
@@ -49,5 +50,8 @@ extern PGDLLIMPORT const EfAnnouncementReceiver *ef_announcement_receiver;
 extern void ef_announce_init(void); /* from _PG_init: registers the transaction callbacks */
 extern void ef_announce_due(const EfBranchKey *key, TimestampTz due_at);
 extern void ef_announce_closed(const pg_uuid_t *run_id);
+
+/* The run was asked to cancel, or was ended: the statements that background processes run for it are to stop. */
+extern void ef_announce_interrupt(const pg_uuid_t *run_id);
 
 #endif							/* EF_ANNOUNCE_H */

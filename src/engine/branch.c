@@ -167,6 +167,20 @@ unload(void)
 		ef_branch_delete_contexts(&claim.branch);
 }
 
+/* Is it due by its time, or because of a message?  Then it has been since now, and stays due until it rests again. */
+static bool
+is_due(EfBranch *branch)
+{
+	TimestampTz now = ef_now();
+
+	if (branch->due_at != DT_NOEND && branch->due_at <= now)
+		return true;
+	if (!ef_has_message(branch))
+		return false;
+	branch->due_at = now;
+	return true;
+}
+
 static bool
 load(void)
 {
@@ -175,7 +189,7 @@ load(void)
 	ef_branch_create_contexts(&claim.branch, branch_context);
 	if (!ef_store_load_branch(&claim.key, &claim.branch))
 		return false;
-	if ((claim.branch.due_at == DT_NOEND || claim.branch.due_at > ef_now()) && !ef_has_message(&claim.branch))
+	if (!is_due(&claim.branch))
 		return false;
 	ef_workflow_pin(claim.branch.run.workflow);
 	claim.loaded = true;

@@ -31,6 +31,8 @@ typedef struct EfBranch
 	Jsonb	   *variables;		/* NULL: none */
 	Jsonb	   *context;		/* how it joins the branches that it waits for; see fork.c */
 	int32		pending;		/* how many it waits for */
+	char		canceled;		/* '\0': it was not asked to cancel */
+	char	   *cancel_reason;	/* NULL: none was given */
 	bool		in_query;		/* advanced inside a query (run_workflow): no commit, nothing to announce */
 	char	  **awaits;			/* addresses of the messages that it waits for; meaningful while AWAITING */
 	int			nawaits;
@@ -41,6 +43,7 @@ typedef struct EfBranch
 	int32		row_step;		/* step in the row: nobody else may have changed it */
 	bool		rests;			/* more than step, data_step and state changed, or is to be changed back */
 	bool		variables_changed;
+	bool		cancel_delivered;	/* since the row was written */
 	bool		joined;			/* there are rows of branches that have been joined */
 
 	MemoryContext fixed;		/* holds the run and what is loaded with it */

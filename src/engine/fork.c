@@ -26,7 +26,8 @@
  *	 {"count": n}			the number of branches, with a window
  *	 {"tolerated": n}		failures up to which a Map goes on, where there are any
  *	 {"failed": n}			failures so far, of those
- *	 {"error": …, "cause": …, "step": n}	the failure that ended them all, and its step
+ *	 {"error": …, "cause": …, "step": n}	the failure that ended them all, and its step; or
+ *							Canceled, while others have not ended yet
  *
  *-------------------------------------------------------------------------
  */
@@ -60,6 +61,17 @@ typedef struct Fork
 	JsonbIterator *items;		/* of a Map, at the next one */
 } Fork;
 
+/* How a branch joins those that it waits for. */
+typedef struct Join
+{
+	int64		window;			/* MaxConcurrency; 0: none */
+	int64		count;			/* of the branches, with a window */
+	int64		tolerated;		/* failures up to which a Map goes on */
+	int64		failed;			/* so far, of those */
+	AslError	failure;		/* of the state, when there is a name */
+	int32		step;			/* of that failure */
+} Join;
+
 bool
 ef_is_iteration(const EfBranch *branch)
 {
@@ -91,36 +103,45 @@ get_text(Jsonb *join, const char *key)
 	return value && value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
 }
 
-static Jsonb *
-make_join(int64 window, int64 count, int64 tolerated, int64 failed)
+static void
+read_join(Jsonb *how, Join *join)
 {
-	JsonbParseState *state = NULL;
-
-	if (window == 0 && tolerated == 0)
-		return NULL;
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (window > 0)
-	{
-		ef_push_int(&state, "window", window);
-		ef_push_int(&state, "count", count);
-	}
-	if (tolerated > 0)
-	{
-		ef_push_int(&state, "tolerated", tolerated);
-		ef_push_int(&state, "failed", failed);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	memset(join, 0, sizeof(*join));
+	if (how == NULL)
+		return;
+	join->window = get_number(how, "window");
+	join->count = get_number(how, "count");
+	join->tolerated = get_number(how, "tolerated");
+	join->failed = get_number(how, "failed");
+	join->failure.name = get_text(how, "error");
+	join->failure.cause = get_text(how, "cause");
+	join->step = (int32) get_number(how, "step");
 }
 
 static Jsonb *
-make_failed_join(const AslError *failure, int32 step)
+make_join(const Join *join)
 {
 	JsonbParseState *state = NULL;
 
+	if (join->window == 0 && join->tolerated == 0 && join->failure.name == NULL)
+		return NULL;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	ef_push_text(&state, "error", failure->name ? failure->name : "");
-	ef_push_text(&state, "cause", failure->cause);
-	ef_push_int(&state, "step", step);
+	if (join->window > 0)
+	{
+		ef_push_int(&state, "window", join->window);
+		ef_push_int(&state, "count", join->count);
+	}
+	if (join->tolerated > 0)
+	{
+		ef_push_int(&state, "tolerated", join->tolerated);
+		ef_push_int(&state, "failed", join->failed);
+	}
+	if (join->failure.name)
+	{
+		ef_push_text(&state, "error", join->failure.name);
+		ef_push_text(&state, "cause", join->failure.cause);
+		ef_push_int(&state, "step", join->step);
+	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -227,17 +248,22 @@ static void
 begin_to_wait(Fork *fork)
 {
 	EfBranch   *branch = fork->visit->branch;
+	Join		join = {.window = fork->window < fork->count ? fork->window : 0, .count = fork->count,
+	.tolerated = fork->tolerated};
 
 	branch->status = EF_BRANCH_JOINING;
 	branch->due_at = DT_NOEND;
 	branch->pending = fork->count;
-	branch->context = make_join(fork->window < fork->count ? fork->window : 0, fork->count, fork->tolerated, 0);
+	branch->context = make_join(&join);
 	if (branch->has_row)
 		ef_store_update_branch(branch);
 	else if (!ef_store_insert_branch(branch))
 		elog(ERROR, "could not write the branch of a run");
 	branch->has_row = true;
 	branch->row_step = branch->step;
+	/* Asked to cancel a moment ago, by somebody who did not see the branches. */
+	if (branch->canceled == EF_CANCEL_REQUESTED)
+		ef_store_cancel_children(&branch->run.run_id, branch->branch_id, branch->cancel_reason);
 }
 
 static bool
@@ -357,6 +383,8 @@ read_items(EfVisit *visit, Jsonb **items)
 	if (result != EF_ACTIVITY_SUCCEEDED)
 	{
 		visit->failure = call.failure;
+		if (result == EF_ACTIVITY_INTERRUPTED)
+			(void) ef_was_interrupted_to_cancel(visit);
 		return EF_VISIT_FAILED;
 	}
 	*items = first_items(*items, max_items);
@@ -438,16 +466,18 @@ static EfVisitResult
 join(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
-	Jsonb	   *how = branch->context;
 	Jsonb	   *outputs;
+	Join		how;
 	int32		last_step;
 
+	read_join(branch->context, &how);
 	branch->context = NULL;
-	if (how && (visit->failure.name = get_text(how, "error")) != NULL)
+	if (how.failure.name)
 	{
-		visit->failure.cause = get_text(how, "cause");
+		visit->failure = how.failure;
 		visit->branch_failed = true;
-		branch->step = Max(branch->step, (int32) get_number(how, "step"));
+		branch->step = Max(branch->step, how.step);
+		branch->joined = true;	/* where some had succeeded before a request to cancel */
 		return EF_VISIT_FAILED;
 	}
 	outputs = ef_store_join_children(branch, &last_step);
@@ -504,44 +534,54 @@ announce_parent(const EfBranch *child, TimestampTz now)
 
 /* Let the next branch of a Map with MaxConcurrency begin. */
 static void
-release_next(const EfBranch *child, Jsonb *how, int32 pending, TimestampTz now)
+release_next(const EfBranch *child, const Join *join, int32 pending, TimestampTz now)
 {
-	int64		window = get_number(how, "window");
-	int64		count = get_number(how, "count");
-	int64		next = window + (count - pending) - 1;
+	int64		next = join->window + (join->count - pending) - 1;
 	EfBranchKey key;
 
-	if (window == 0 || next >= count)
+	if (join->window == 0 || next >= join->count)
 		return;
 	ef_store_release_child(child, (int32) next, now, &key);
 	if (!child->in_query)
 		ef_announce_due(&key, now);
 }
 
-/* Does the Map go on in spite of this failure? */
-static bool
-tolerate(const EfBranch *child, Jsonb *how, int32 pending, TimestampTz now)
+static void
+change_join(const EfBranch *child, const Join *join, int32 pending, TimestampTz now)
 {
-	int64		tolerated = get_number(how, "tolerated");
-	int64		failed = get_number(how, "failed") + 1;
+	ef_store_change_join(child, make_join(join), pending, pending == 0 ? now : DT_NOEND);
+}
 
-	if (failed > tolerated)
+/*
+ * Do the other branches go on in spite of this failure?  A Map may tolerate some.  And where the run was asked to
+ * cancel, all of its branches were, and each may clean up.
+ */
+static bool
+tolerate(const EfBranch *child, Join *join, const AslError *failure, int32 pending, TimestampTz now)
+{
+	if (child->canceled == EF_CANCEL_DELIVERED && ef_is_canceled(failure))
+	{
+		join->failure = *failure;
+		join->step = Max(join->step, child->step);
+	}
+	else if (++join->failed > join->tolerated)
 		return false;
-	ef_store_change_join(child, make_join(get_number(how, "window"), get_number(how, "count"), tolerated, failed),
-						 pending, pending == 0 ? now : DT_NOEND);
+	change_join(child, join, pending, now);
 	return true;
 }
 
 /* The failure ends all of the parent's branches. */
 static void
-fail_parent(const EfBranch *child, Jsonb *how, const AslError *failure, TimestampTz now)
+fail_parent(const EfBranch *child, Join *join, const AslError *failure, TimestampTz now)
 {
-	AslError	exceeded = {"States.ExceedToleratedFailureThreshold",
+	static const AslError exceeded = {"States.ExceedToleratedFailureThreshold",
 	"the number of failed iterations is greater than what is tolerated"};
 
-	if (get_number(how, "tolerated") > 0)
-		failure = &exceeded;
-	ef_store_change_join(child, make_failed_join(failure, child->step), 0, now);
+	join->failure = join->tolerated > 0 ? exceeded : *failure;
+	if (join->failure.name == NULL)
+		join->failure.name = "";
+	join->step = child->step;
+	change_join(child, join, 0, now);
 	ef_store_delete_children(&child->run.run_id, child->parent_id);
 	announce_parent(child, now);
 }
@@ -550,19 +590,21 @@ void
 ef_end_child(EfBranch *child, const AslError *failure)
 {
 	TimestampTz now = ef_now();
+	Join		join;
 	Jsonb	   *how;
 	int32		pending = ef_store_end_child(child, now, &how);
 
+	read_join(how, &join);
 	if (failure == NULL)
 		ef_store_mark_done(child);
-	else if (tolerate(child, how, pending, now))
+	else if (tolerate(child, &join, failure, pending, now))
 		ef_store_delete_branch(child);
 	else
 	{
-		fail_parent(child, how, failure, now);
+		fail_parent(child, &join, failure, now);
 		return;
 	}
-	release_next(child, how, pending, now);
+	release_next(child, &join, pending, now);
 	if (pending == 0)
 		announce_parent(child, now);
 }

@@ -19,6 +19,10 @@
 #define EF_BRANCH_QUEUED		'Q' /* of a Map with MaxConcurrency: has not begun */
 #define EF_BRANCH_DONE			'D' /* ended; its parent reads its output when all have */
 
+/* branch.canceled */
+#define EF_CANCEL_REQUESTED		'R' /* the branch has not met the request yet */
+#define EF_CANCEL_DELIVERED		'D' /* it was told, by the error Canceled */
+
 /* closed_run.status */
 #define EF_RUN_SUCCEEDED		'S'
 #define EF_RUN_FAILED			'F'

@@ -20,6 +20,7 @@
 
 #include "engine/engine.h"
 #include "engine/history.h"
+#include "engine/mailbox.h"
 #include "engine/rights.h"
 #include "engine/run.h"
 #include "engine/store.h"
@@ -119,8 +120,8 @@ read_run_id(const char *text, pg_uuid_t *run_id)
 	return true;
 }
 
-void
-ef_find_open_run(const char *workflow_id, pg_uuid_t *run_id)
+bool
+ef_find_run(const char *workflow_id, pg_uuid_t *run_id)
 {
 	Oid			owner;
 	Oid			starter;
@@ -136,10 +137,27 @@ ef_find_open_run(const char *workflow_id, pg_uuid_t *run_id)
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_RUN_NOT_FOUND),
 				 errmsg("no run has workflow_id \"%s\"", workflow_id)));
-	if (!open)
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
-				 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
+	return open;
+}
+
+void
+ef_run_is_closed(const char *workflow_id)
+{
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_RUN_IS_CLOSED),
+			 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
+}
+
+bool
+ef_begin_request_to(const char *workflow_id, const EfRequest *request, pg_uuid_t *run_id, Jsonb **answer)
+{
+	if (!ef_find_run(workflow_id, run_id))
+	{
+		if (!ef_was_requested(run_id, request, answer))
+			ef_run_is_closed(workflow_id);
+		return true;
+	}
+	return ef_begin_request(run_id, request, answer);
 }
 
 /* ---- start and end ---- */
@@ -201,6 +219,18 @@ ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_i
 }
 
 bool
+ef_cancel_run(const pg_uuid_t *run_id, const char *reason)
+{
+	/* First, as in signalling: who does both shall not wait for a branch that waits for him. */
+	ef_lock_mailbox(run_id);
+	if (!ef_store_cancel_main_branch(run_id, reason))
+		return false;
+	ef_store_cancel_children(run_id, 0, reason);
+	ef_announce_interrupt(run_id);
+	return true;
+}
+
+bool
 ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *cause)
 {
 	EfClosing	closing = {.status = status, .error = error, .cause = cause};
@@ -211,5 +241,6 @@ ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *
 	ef_store_delete_messages(run_id);
 	ef_store_insert_closed_run(run_id, &closing);
 	ef_announce_closed(run_id);
+	ef_announce_interrupt(run_id);
 	return true;
 }

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "engine/request.h"
 #include "engine/workflow.h"
 
 typedef struct EfRun
@@ -68,8 +69,24 @@ extern void ef_prepare_run(const EfStartOptions *options, Jsonb *input, const ch
 /* Start a run, or find the open one where the options say so: *run_id tells which. */
 extern void ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id, pg_uuid_t *run_id);
 
-/* The open run of a workflow_id (or the text of a run_id) that the caller may steer; raises EF002 or EF006. */
-extern void ef_find_open_run(const char *workflow_id, pg_uuid_t *run_id);
+/*
+ * The run of a workflow_id (or the text of a run_id) that the caller may steer: the open one, else (false) the last
+ * that was closed.  Raises EF002 if there is none.
+ */
+extern bool ef_find_run(const char *workflow_id, pg_uuid_t *run_id);
+extern void ef_run_is_closed(const char *workflow_id) pg_attribute_noreturn();	/* raises EF006 */
+
+/*
+ * Find the run, and see whether the request was made to it before (see ef_begin_request).  Raises EF002, and EF006
+ * if the run is closed and the request is a new one.
+ */
+extern bool ef_begin_request_to(const char *workflow_id, const EfRequest *request, pg_uuid_t *run_id, Jsonb **answer);
+
+/*
+ * Ask an open run to cancel: all its branches are told, and statements that workers run for it are interrupted.
+ * False if it is not open (any more), or was asked before.
+ */
+extern bool ef_cancel_run(const pg_uuid_t *run_id, const char *reason);
 
 /*
  * End an open run from outside, whatever its branches are doing: they find their rows gone and roll back.

@@ -28,16 +28,32 @@ signal_arg(FunctionCallInfo fcinfo, int arg)
 	return name;
 }
 
-/* signal_workflow(workflow_id text, signal text, payload jsonb) returns void */
+static int64
+signal_digest(const char *signal, Jsonb *payload)
+{
+	return ef_digest_jsonb(ef_digest_text(ef_digest_text(0, "signal"), signal), payload);
+}
+
+static void
+send_signal(const pg_uuid_t *run_id, const char *signal, Jsonb *payload)
+{
+	ef_send_message(run_id, psprintf(EF_ADDRESS_SIGNAL "%s", signal), payload);
+}
+
+/* signal_workflow(workflow_id text, signal text, payload jsonb, request_id text) returns void */
 Datum
 ef_signal_workflow(PG_FUNCTION_ARGS)
 {
 	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
 	char	   *signal = signal_arg(fcinfo, 1);
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 2, "payload");
+	EfRequest	request = {ef_optional_text_arg(fcinfo, 3), 0};
 	pg_uuid_t	run_id;
+	Jsonb	   *answer;
 
-	ef_find_open_run(workflow_id, &run_id);
-	ef_send_message(&run_id, psprintf(EF_ADDRESS_SIGNAL "%s", signal), payload);
+	if (request.request_id)
+		request.digest = signal_digest(signal, payload);
+	if (!ef_begin_request_to(workflow_id, &request, &run_id, &answer))
+		send_signal(&run_id, signal, payload);
 	PG_RETURN_VOID();
 }

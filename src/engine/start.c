@@ -2,7 +2,7 @@
  *
  * start.c
  *	  SQL functions that start and end runs: start_workflow(), run_workflow(),
- *	  terminate_workflow(); and fail(), for activities.
+ *	  terminate_workflow(), cancel_workflow(); and fail(), for activities.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +26,7 @@
 PG_FUNCTION_INFO_V1(ef_start_workflow);
 PG_FUNCTION_INFO_V1(ef_run_workflow);
 PG_FUNCTION_INFO_V1(ef_terminate_workflow);
+PG_FUNCTION_INFO_V1(ef_cancel_workflow);
 PG_FUNCTION_INFO_V1(ef_fail);
 
 /* ---- arguments ---- */
@@ -90,29 +91,37 @@ read_options(FunctionCallInfo fcinfo, EfStartOptions *options)
 	set_workflow(options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 7));
 }
 
+/* NULL: the run gets the text of its run_id. */
+static char *
+workflow_id_arg(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : ef_name_arg(fcinfo, arg, "workflow_id");
+}
+
 /*
  * start_workflow(workflow text, input jsonb, workflow_id text, on_conflict text, on_reuse text,
- *				  start_delay interval, run_timeout interval, version integer) returns uuid
+ *				  start_delay interval, run_timeout interval, version integer, request_id text) returns uuid
  */
 Datum
 ef_start_workflow(PG_FUNCTION_ARGS)
 {
 	EfStartOptions options;
-	char	   *workflow_id = NULL;
+	EfRequest	request = {ef_optional_text_arg(fcinfo, 8), 0};
+	char	   *workflow_id;
 	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
 
 	read_options(fcinfo, &options);
 	ef_refuse_null(fcinfo, 1, "input");
-	if (!PG_ARGISNULL(2))
+	workflow_id = workflow_id_arg(fcinfo, 2);
+	if (request.request_id)
+		request.digest = ef_digest_jsonb(ef_digest_text(ef_digest_text(0, options.workflow->name), workflow_id),
+										 PG_GETARG_JSONB_P(1));
+	if (!ef_begin_start_request(GetUserId(), &request, run_id))
 	{
-		workflow_id = text_to_cstring(PG_GETARG_TEXT_PP(2));
-		if (workflow_id[0] == '\0')
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("workflow_id must not be empty")));
+		ef_start_run(&options, PG_GETARG_JSONB_P(1), workflow_id, run_id);
+		ef_answer_start_request(GetUserId(), &request, run_id);
+		notice_missing_workers();
 	}
-	ef_start_run(&options, PG_GETARG_JSONB_P(1), workflow_id, run_id);
-	notice_missing_workers();
 	PG_RETURN_UUID_P(run_id);
 }
 
@@ -215,14 +224,28 @@ Datum
 ef_terminate_workflow(PG_FUNCTION_ARGS)
 {
 	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
-	char	   *reason = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	pg_uuid_t	run_id;
 
-	ef_find_open_run(workflow_id, &run_id);
-	if (!ef_end_run(&run_id, EF_RUN_TERMINATED, NULL, reason))
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_IS_CLOSED),
-				 errmsg("the run with workflow_id \"%s\" is closed", workflow_id)));
+	if (!ef_find_run(workflow_id, &run_id) ||
+		!ef_end_run(&run_id, EF_RUN_TERMINATED, NULL, ef_optional_text_arg(fcinfo, 1)))
+		ef_run_is_closed(workflow_id);
+	PG_RETURN_VOID();
+}
+
+/* ---- cancel_workflow ---- */
+
+/* cancel_workflow(workflow_id text, reason text, request_id text) returns void */
+Datum
+ef_cancel_workflow(PG_FUNCTION_ARGS)
+{
+	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *reason = ef_optional_text_arg(fcinfo, 1);
+	EfRequest	request = {ef_optional_text_arg(fcinfo, 2), ef_digest_text(ef_digest_text(0, "cancel"), reason)};
+	pg_uuid_t	run_id;
+	Jsonb	   *answer;
+
+	if (!ef_begin_request_to(workflow_id, &request, &run_id, &answer))
+		(void) ef_cancel_run(&run_id, reason);
 	PG_RETURN_VOID();
 }
 

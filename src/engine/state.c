@@ -22,10 +22,14 @@
 #include "engine/mailbox.h"
 #include "engine/settings.h"
 #include "engine/state.h"
+#include "engine/store.h"
 
 #define LAMBDA_PREFIX "arn:aws:lambda:"
 #define SQL_PREFIX "sql:"
 #define SIGNAL_PREFIX "signal:"
+
+/* A branch that visits so many states in a transaction, none of which takes time, is in a loop. */
+#define MOST_STATES_BEFORE_CANCEL 100
 
 void
 ef_add_event(EfVisit *visit, char event)
@@ -55,10 +59,11 @@ is_in_map_run(const AslScope *scope)
 }
 
 void
-ef_begin_visit(EfVisit *visit, EfBranch *branch)
+ef_begin_visit(EfVisit *visit, EfBranch *branch, int number)
 {
 	memset(visit, 0, sizeof(*visit));
 	visit->branch = branch;
+	visit->number = number;
 	visit->state = branch->state;
 	visit->began_at = ef_now();
 	visit->next = branch->state->next;
@@ -83,6 +88,92 @@ set_failure(EfVisit *visit, const char *name, char *cause)
 {
 	visit->failure.name = unconstify(char *, name);
 	visit->failure.cause = cause;
+}
+
+/* ---- cancelling ---- */
+
+bool
+ef_is_canceled(const AslError *failure)
+{
+	return failure->name != NULL && strcmp(failure->name, ASL_ERROR_CANCELED) == 0;
+}
+
+/* The branch is told that it was asked to cancel: its state fails. */
+static EfVisitResult
+deliver_cancel(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+
+	branch->canceled = EF_CANCEL_DELIVERED;
+	branch->cancel_delivered = true;
+	set_failure(visit, ASL_ERROR_CANCELED, branch->cancel_reason);
+	return EF_VISIT_FAILED;
+}
+
+/*
+ * Is the branch to be told now?  States that take time are where that happens: others have no Catch, and are over
+ * in no time, unless they go round in a loop.
+ */
+static bool
+is_cancel_due(const EfVisit *visit)
+{
+	const EfBranch *branch = visit->branch;
+
+	if (branch->canceled != EF_CANCEL_REQUESTED)
+		return false;
+	switch (visit->state->type)
+	{
+		case ASL_TASK:
+		case ASL_WAIT:
+			return true;
+		case ASL_PARALLEL:
+		case ASL_MAP:
+			return branch->status != EF_BRANCH_JOINING;
+		case ASL_PASS:
+		case ASL_CHOICE:
+			return visit->number >= MOST_STATES_BEFORE_CANCEL;
+		case ASL_SUCCEED:
+		case ASL_FAIL:
+			return false;
+	}
+	return false;
+}
+
+static EfVisitResult
+cancel(EfVisit *visit)
+{
+	/* Only a Task that has begun and not ended yet has an attempt that fails. */
+	if (visit->branch->status == EF_BRANCH_AWAITING)
+		ef_add_event(visit, EF_EVENT_FAILED);
+	return deliver_cancel(visit);
+}
+
+/*
+ * A Parallel or Map that was asked to cancel has waited for its branches, which were asked as well.  It fails then,
+ * unless one of them failed for another reason.
+ */
+static EfVisitResult
+visit_fork(EfVisit *visit)
+{
+	bool		asked = visit->branch->status == EF_BRANCH_JOINING && visit->branch->canceled == EF_CANCEL_REQUESTED;
+	EfVisitResult result = ef_visit_fork(visit);
+
+	if (asked && (result == EF_VISIT_LEFT || (result == EF_VISIT_FAILED && ef_is_canceled(&visit->failure))))
+		return deliver_cancel(visit);
+	return result;
+}
+
+bool
+ef_was_interrupted_to_cancel(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+
+	if (!ef_store_load_cancel(branch))
+		ef_branch_is_gone();
+	if (branch->canceled != EF_CANCEL_REQUESTED)
+		return false;
+	(void) deliver_cancel(visit);
+	return true;
 }
 
 /* ---- the types of states ---- */
@@ -203,6 +294,10 @@ call_function(EfVisit *visit, EfActivityCall *call)
 			ef_add_event(visit, task_event(visit, EF_EVENT_SUCCEEDED, EF_EVENT_LAMBDA_SUCCEEDED));
 			return leave(visit);
 		case EF_ACTIVITY_FAILED:
+			ef_add_event(visit, task_event(visit, EF_EVENT_FAILED, EF_EVENT_LAMBDA_FAILED));
+			return EF_VISIT_FAILED;
+		case EF_ACTIVITY_INTERRUPTED:
+			(void) ef_was_interrupted_to_cancel(visit);
 			ef_add_event(visit, task_event(visit, EF_EVENT_FAILED, EF_EVENT_LAMBDA_FAILED));
 			return EF_VISIT_FAILED;
 		case EF_ACTIVITY_TIMED_OUT:
@@ -342,6 +437,8 @@ visit_task(EfVisit *visit)
 EfVisitResult
 ef_visit_state(EfVisit *visit)
 {
+	if (is_cancel_due(visit))
+		return cancel(visit);
 	switch (visit->state->type)
 	{
 		case ASL_PASS:
@@ -358,7 +455,7 @@ ef_visit_state(EfVisit *visit)
 			return visit_task(visit);
 		case ASL_PARALLEL:
 		case ASL_MAP:
-			return ef_visit_fork(visit);
+			return visit_fork(visit);
 	}
 	elog(ERROR, "unrecognized type of state: %d", (int) visit->state->type);
 	return EF_VISIT_FAILED;		/* keep compiler quiet */

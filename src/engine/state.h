@@ -27,6 +27,7 @@ typedef enum EfVisitResult
 typedef struct EfVisit
 {
 	EfBranch   *branch;
+	int			number;			/* of this visit, in this transaction, from 0 */
 	const AslState *state;
 	AslEnv		env;
 	TimestampTz began_at;
@@ -50,11 +51,20 @@ typedef struct EfVisit
 } EfVisit;
 
 /* Everything is allocated in the current memory context. */
-extern void ef_begin_visit(EfVisit *visit, EfBranch *branch);
+extern void ef_begin_visit(EfVisit *visit, EfBranch *branch, int number);
 extern EfVisitResult ef_visit_state(EfVisit *visit);
 
 /* Retry or Catch, or nothing of both: then the result is EF_VISIT_FAILED again. */
 extern EfVisitResult ef_handle_failure(EfVisit *visit);
+
+/* Is this the failure of a state whose run was asked to cancel? */
+extern bool ef_is_canceled(const AslError *failure);
+
+/*
+ * An activity was interrupted: was that because the run was asked to cancel?  Then visit->failure says so now.
+ * Raises EF000 if the run was ended.
+ */
+extern bool ef_was_interrupted_to_cancel(EfVisit *visit);
 
 /* Fill a call with what all activities of a run have in common. */
 extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);

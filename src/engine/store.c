@@ -41,6 +41,13 @@
 #define LE " OPERATOR(pg_catalog.<=) "
 #define GT " OPERATOR(pg_catalog.>) "
 
+/*
+ * A request to cancel may have come since the branch was loaded: whoever updates its row hears of it, and a branch
+ * that comes to rest, unless it waits for other branches, stays due.
+ */
+#define RETURNING_CANCEL " RETURNING canceled, cancel_reason, due_at"
+#define DUE_AT "CASE WHEN canceled" EQ "'R' AND $7" NE "'J' THEN least($10, due_at) ELSE $10 END"
+
 typedef enum StatementId
 {
 	LOAD_BRANCH,
@@ -70,12 +77,21 @@ typedef enum StatementId
 	DUE_BRANCH_OF_RUN,
 	MESSAGED_BRANCHES,
 	UPDATE_BRANCH_AWAITS,
+	UPDATE_BRANCH_CANCELED,
+	LOAD_CANCEL,
+	CANCEL_MAIN_BRANCH,
+	CANCEL_CHILDREN,
 	INSERT_MESSAGE,
 	AWAITING_BRANCHES,
 	FIRST_MESSAGE,
 	RECEIVE_MESSAGE,
 	HAS_MESSAGE,
 	DELETE_MESSAGES,
+	INSERT_REQUEST,
+	FIND_REQUEST,
+	FIND_START_REQUEST,
+	ANSWER_REQUEST,
+	ANSWER_START_REQUEST,
 	STATEMENT_COUNT
 } StatementId;
 
@@ -92,7 +108,7 @@ static const Statement statements[STATEMENT_COUNT] = {
 		" b.state, b.context, b.variables, b.pending,"
 		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
 		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output,"
-		" b.awaits, b.timeout_at"
+		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason"
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" LEFT JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
 		" AND t.branch_id" EQ "b.branch_id"
@@ -119,21 +135,21 @@ static const Statement statements[STATEMENT_COUNT] = {
 	},
 	[UPDATE_BRANCH_STEP] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3" RETURNING_CANCEL,
 		6, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID}
 	},
 	[UPDATE_BRANCH] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
-		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12, context = $13"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		" retrier_counts = $9, due_at = " DUE_AT ", entered_at = $11, pending = $12, context = $13"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3" RETURNING_CANCEL,
 		13, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
 		TIMESTAMPTZOID, INT4OID, JSONBOID}
 	},
 	[UPDATE_BRANCH_VARIABLES] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
-		" retrier_counts = $9, due_at = $10, entered_at = $11, pending = $12, context = $13,"
+		" retrier_counts = $9, due_at = " DUE_AT ", entered_at = $11, pending = $12, context = $13,"
 		" variables = $14"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3" RETURNING_CANCEL,
 		14, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
 		TIMESTAMPTZOID, INT4OID, JSONBOID, JSONBOID}
 	},
@@ -253,6 +269,26 @@ static const Statement statements[STATEMENT_COUNT] = {
 		"UPDATE expense_flow.branch SET awaits = $3, timeout_at = $4 WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
 		4, {UUIDOID, INT4OID, TEXTARRAYOID, TIMESTAMPTZOID}
 	},
+	[UPDATE_BRANCH_CANCELED] = {
+		"UPDATE expense_flow.branch SET canceled = $3 WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
+		3, {UUIDOID, INT4OID, CHAROID}
+	},
+	[LOAD_CANCEL] = {
+		"SELECT canceled, cancel_reason FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
+		2, {UUIDOID, INT4OID}
+	},
+	[CANCEL_MAIN_BRANCH] = {
+		"UPDATE expense_flow.branch SET canceled = 'R', cancel_reason = $2,"
+		" due_at = CASE WHEN status" EQ "'J' THEN due_at ELSE least(due_at, $3) END"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "0 AND canceled IS NULL RETURNING branch_id, due_at",
+		3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}
+	},
+	[CANCEL_CHILDREN] = {
+		"UPDATE expense_flow.branch SET canceled = 'R', cancel_reason = $2,"
+		" due_at = CASE WHEN status" EQ "ANY ('{J,Q,D}') THEN due_at ELSE least(due_at, $3) END"
+		" WHERE run_id" EQ "$1 AND parent_id" EQ "ANY ($4) AND canceled IS NULL RETURNING branch_id, due_at",
+		4, {UUIDOID, TEXTOID, TIMESTAMPTZOID, INT4ARRAYOID}
+	},
 	[INSERT_MESSAGE] = {
 		"INSERT INTO expense_flow.message (run_id, address, payload, sent_at) VALUES ($1, $2, $3, $4)",
 		4, {UUIDOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
@@ -276,6 +312,30 @@ static const Statement statements[STATEMENT_COUNT] = {
 	[HAS_MESSAGE] = {
 		"SELECT FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "ANY ($2) LIMIT 1",
 		2, {UUIDOID, TEXTARRAYOID}
+	},
+	[INSERT_REQUEST] = {
+		"INSERT INTO expense_flow.request (run_id, starter, request_id, digest) VALUES ($1, $2, $3, $4)"
+		" ON CONFLICT DO NOTHING",
+		4, {UUIDOID, REGROLEOID, TEXTOID, INT8OID}
+	},
+	[FIND_REQUEST] = {
+		"SELECT digest, answer FROM expense_flow.request WHERE run_id" EQ "$1 AND request_id" EQ "$2"
+		" AND starter IS NULL",
+		2, {UUIDOID, TEXTOID}
+	},
+	[FIND_START_REQUEST] = {
+		"SELECT digest, run_id FROM expense_flow.request WHERE starter" EQ "$1 AND request_id" EQ "$2"
+		" AND starter IS NOT NULL",
+		2, {OIDOID, TEXTOID}
+	},
+	[ANSWER_REQUEST] = {
+		"UPDATE expense_flow.request SET answer = $3 WHERE run_id" EQ "$1 AND request_id" EQ "$2 AND starter IS NULL",
+		3, {UUIDOID, TEXTOID, JSONBOID}
+	},
+	[ANSWER_START_REQUEST] = {
+		"UPDATE expense_flow.request SET run_id = $3 WHERE starter" EQ "$1 AND request_id" EQ "$2"
+		" AND starter IS NOT NULL",
+		3, {OIDOID, TEXTOID, UUIDOID}
 	},
 	[DELETE_MESSAGES] = {
 		"DELETE FROM expense_flow.message WHERE run_id" EQ "$1",
@@ -578,6 +638,15 @@ next_texts(Row *row, int *count)
 	return result;
 }
 
+static void
+read_cancel(Row *row, EfBranch *branch)
+{
+	Datum		value = next_value(row);
+
+	branch->canceled = row->is_null ? '\0' : DatumGetChar(value);
+	branch->cancel_reason = next_text(row);
+}
+
 /* Fill a branch from a row of LOAD_BRANCH. */
 static void
 read_branch(Row *row, EfBranch *branch)
@@ -624,6 +693,7 @@ read_branch(Row *row, EfBranch *branch)
 	branch->awaits = next_texts(row, &branch->nawaits);
 	value = next_value(row);
 	branch->timeout_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
+	read_cancel(row, branch);
 
 	branch->state = find_state(branch, state);
 	row->column = counts_column;
@@ -716,6 +786,30 @@ update_awaits(const EfBranch *branch)
 	execute_alone(UPDATE_BRANCH_AWAITS, &args);
 }
 
+static void
+update_canceled(EfBranch *branch)
+{
+	Arguments	args = {0};
+
+	branch->cancel_delivered = false;
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	add_arg(&args, CharGetDatum(branch->canceled), false);
+	execute_alone(UPDATE_BRANCH_CANCELED, &args);
+}
+
+/* The branch's row has been updated: was it asked to cancel meanwhile? */
+static void
+notice_cancel(EfBranch *branch)
+{
+	Row			row = get_row(0, branch->fixed);
+	Datum		value;
+
+	read_cancel(&row, branch);
+	value = next_value(&row);
+	branch->due_at = row.is_null ? DT_NOEND : DatumGetTimestampTz(value);
+}
+
 void
 ef_store_update_branch(EfBranch *branch)
 {
@@ -745,8 +839,14 @@ ef_store_update_branch(EfBranch *branch)
 			add_jsonb(&args, branch->variables);
 		}
 	}
-	if (execute_alone(statement, &args) != 1)
+	/* First, for the row's request to cancel would keep the branch due. */
+	if (branch->cancel_delivered)
+		update_canceled(branch);
+	SPI_connect();
+	if (execute(statement, &args) != 1)
 		ef_branch_is_gone();
+	notice_cancel(branch);
+	SPI_finish();
 	if (branch->status == EF_BRANCH_AWAITING)
 		update_awaits(branch);
 	branch->row_step = branch->step;
@@ -950,6 +1050,91 @@ ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, Ef
 	SPI_finish();
 }
 
+/* ---- requests to cancel ---- */
+
+bool
+ef_store_load_cancel(EfBranch *branch)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, &branch->run.run_id);
+	add_int(&args, branch->branch_id);
+	SPI_connect();
+	found = execute_latest(LOAD_CANCEL, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, branch->fixed);
+
+		read_cancel(&row, branch);
+	}
+	SPI_finish();
+	return found;
+}
+
+/* Announce the branches that a statement returned and that are due now; returns the numbers of all of them. */
+static Datum *
+announce_canceled(const pg_uuid_t *run_id, uint64 count, MemoryContext context)
+{
+	Datum	   *branch_ids = MemoryContextAlloc(context, (count + 1) * sizeof(Datum));
+	EfBranchKey key = {.run_id = *run_id};
+	uint64		i;
+
+	for (i = 0; i < count; i++)
+	{
+		Row			row = get_row(i, context);
+		Datum		due_at;
+
+		branch_ids[i] = next_value(&row);
+		due_at = next_value(&row);
+		key.branch_id = DatumGetInt32(branch_ids[i]);
+		if (!row.is_null)
+			ef_announce_due(&key, DatumGetTimestampTz(due_at));
+	}
+	return branch_ids;
+}
+
+bool
+ef_store_cancel_main_branch(const pg_uuid_t *run_id, const char *reason)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_uuid(&args, run_id);
+	add_text(&args, reason);
+	add_time(&args, ef_now(), false);
+	SPI_connect();
+	found = execute(CANCEL_MAIN_BRANCH, &args) == 1;
+	(void) announce_canceled(run_id, found ? 1 : 0, CurrentMemoryContext);
+	SPI_finish();
+	return found;
+}
+
+/* As for deleting them: level by level, so that locks are taken from the parent to its branches. */
+void
+ef_store_cancel_children(const pg_uuid_t *run_id, int32 parent_id, const char *reason)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum	   *parents = palloc(sizeof(Datum));
+	uint64		count = 1;
+
+	parents[0] = Int32GetDatum(parent_id);
+	while (count > 0)
+	{
+		Arguments	args = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		add_uuid(&args, run_id);
+		add_text(&args, reason);
+		add_time(&args, ef_now(), false);
+		add_arg(&args, PointerGetDatum(construct_array(parents, count, INT4OID, 4, true, TYPALIGN_INT)), false);
+		SPI_connect();
+		count = execute(CANCEL_CHILDREN, &args);
+		parents = announce_canceled(run_id, count, context);
+		SPI_finish();
+	}
+}
+
 /* ---- runs and their history ---- */
 
 Jsonb *
@@ -1120,6 +1305,85 @@ ef_store_delete_messages(const pg_uuid_t *run_id)
 
 	add_uuid(&args, run_id);
 	execute_alone(DELETE_MESSAGES, &args);
+}
+
+/* ---- requests ---- */
+
+bool
+ef_store_insert_request(const pg_uuid_t *run_id, Oid starter, const char *request_id, int64 digest)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	add_arg(&args, ObjectIdGetDatum(starter), !OidIsValid(starter));
+	add_text(&args, request_id);
+	add_arg(&args, Int64GetDatum(digest), false);
+	return execute_alone(INSERT_REQUEST, &args) == 1;
+}
+
+bool
+ef_store_find_request(const pg_uuid_t *run_id, const char *request_id, int64 *digest, Jsonb **answer)
+{
+	Arguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	add_uuid(&args, run_id);
+	add_text(&args, request_id);
+	SPI_connect();
+	found = execute_latest(FIND_REQUEST, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, context);
+
+		*digest = DatumGetInt64(next_value(&row));
+		*answer = next_jsonb(&row);
+	}
+	SPI_finish();
+	return found;
+}
+
+bool
+ef_store_find_start_request(Oid starter, const char *request_id, int64 *digest, pg_uuid_t *run_id)
+{
+	Arguments	args = {0};
+	bool		found;
+
+	add_arg(&args, ObjectIdGetDatum(starter), false);
+	add_text(&args, request_id);
+	SPI_connect();
+	found = execute_latest(FIND_START_REQUEST, &args) == 1;
+	if (found)
+	{
+		Row			row = get_row(0, CurrentMemoryContext);
+
+		*digest = DatumGetInt64(next_value(&row));
+		next_uuid(&row, run_id);
+	}
+	SPI_finish();
+	return found;
+}
+
+void
+ef_store_answer_request(const pg_uuid_t *run_id, const char *request_id, Jsonb *answer)
+{
+	Arguments	args = {0};
+
+	add_uuid(&args, run_id);
+	add_text(&args, request_id);
+	add_jsonb(&args, answer);
+	execute_alone(ANSWER_REQUEST, &args);
+}
+
+void
+ef_store_answer_start_request(Oid starter, const char *request_id, const pg_uuid_t *run_id)
+{
+	Arguments	args = {0};
+
+	add_arg(&args, ObjectIdGetDatum(starter), false);
+	add_text(&args, request_id);
+	add_uuid(&args, run_id);
+	execute_alone(ANSWER_START_REQUEST, &args);
 }
 
 /* ---- finding ---- */

@@ -91,6 +91,15 @@ extern void ef_store_mark_done(EfBranch *child);
 /* Let the parent's branch of that number begin, later than the one that has ended. */
 extern void ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, EfBranchKey *released);
 
+/* Read again whether the branch was asked to cancel, in the newest snapshot; false if it is gone. */
+extern bool ef_store_load_cancel(EfBranch *branch);
+
+/* Ask the main line to cancel, for a reason (NULL: none); false if it is gone or was asked before. */
+extern bool ef_store_cancel_main_branch(const pg_uuid_t *run_id, const char *reason);
+
+/* Ask the branches that a branch waits for, and all that those wait for. */
+extern void ef_store_cancel_children(const pg_uuid_t *run_id, int32 parent_id, const char *reason);
+
 extern void ef_store_insert_transition(const EfBranch *branch, const EfTransition *transition);
 extern void ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing);
 
@@ -135,5 +144,17 @@ extern bool ef_store_has_message(const pg_uuid_t *run_id, char *const *addresses
 
 /* Delete what a run that has closed did not consume. */
 extern void ef_store_delete_messages(const pg_uuid_t *run_id);
+
+/* ---- requests: request.c says when to call these ---- */
+
+/* False if it is there already; waits for others who are inserting it. */
+extern bool ef_store_insert_request(const pg_uuid_t *run_id, Oid starter, const char *request_id, int64 digest);
+
+/* In the newest snapshot. */
+extern bool ef_store_find_request(const pg_uuid_t *run_id, const char *request_id, int64 *digest, Jsonb **answer);
+extern bool ef_store_find_start_request(Oid starter, const char *request_id, int64 *digest, pg_uuid_t *run_id);
+
+extern void ef_store_answer_request(const pg_uuid_t *run_id, const char *request_id, Jsonb *answer);
+extern void ef_store_answer_start_request(Oid starter, const char *request_id, const pg_uuid_t *run_id);
 
 #endif							/* EF_STORE_H */

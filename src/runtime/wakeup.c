@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "common/hashfn.h"
 #include "miscadmin.h"
 
@@ -23,6 +25,7 @@
 
 static void branches_due(const EfDueBranch *branches, int nbranches);
 static void runs_closed(const pg_uuid_t *run_ids, int nruns);
+static void interrupt_runs(const pg_uuid_t *run_ids, int nruns);
 static void prepare_to_wait_for_close(const pg_uuid_t *run_id);
 static void wait_for_close(const pg_uuid_t *run_id, long timeout_ms);
 static void end_wait_for_close(void);
@@ -30,6 +33,7 @@ static void end_wait_for_close(void);
 static const EfAnnouncementReceiver announcement_receiver = {
 	.branches_due = branches_due,
 	.runs_closed = runs_closed,
+	.interrupt_runs = interrupt_runs,
 	.workers_run = ef_runtime_serves_database,
 	.prepare_to_wait_for_close = prepare_to_wait_for_close,
 	.wait_for_close = wait_for_close,
@@ -74,6 +78,42 @@ branches_due(const EfDueBranch *branches, int nbranches)
 	LWLockRelease(db->lock);
 
 	ef_wake_all(&wake);
+}
+
+/*
+ * Cancel the statements that processes of this database are running for a run.
+ *
+ * As with pg_cancel_backend(), the signal may come when its receiver is about to
+ * be done.  It cannot hit another run: who turns to another one needs the lock
+ * first, and forgets requests to cancel then.  If the statement is not an
+ * activity's but the engine's own, the transaction fails and is repeated.
+ */
+static void
+interrupt_runs(const pg_uuid_t *run_ids, int nruns)
+{
+	EfDatabaseSlot *db = ef_database_lock(MyDatabaseId);
+	int			i;
+	int			place;
+
+	if (db == NULL)
+		return;
+
+	for (place = 0; place <= EF_MAX_WORKERS; place++)
+	{
+		const EfWorkerSlot *worker = &db->workers[place];
+
+		if (worker->state != EF_WORKER_BUSY || worker->pid == 0 || worker->pid == MyProcPid)
+			continue;
+		for (i = 0; i < nruns; i++)
+		{
+			if (memcmp(&worker->entry.key.run_id, &run_ids[i], sizeof(pg_uuid_t)) == 0)
+			{
+				(void) kill(worker->pid, SIGINT);
+				break;
+			}
+		}
+	}
+	LWLockRelease(db->lock);
 }
 
 void
