@@ -13,11 +13,12 @@
 #include "engine/arguments.h"
 #include "engine/mailbox.h"
 #include "engine/run.h"
+#include "engine/signal.h"
 
 PG_FUNCTION_INFO_V1(ef_signal_workflow);
 
-static char *
-signal_arg(FunctionCallInfo fcinfo, int arg)
+char *
+ef_signal_arg(FunctionCallInfo fcinfo, int arg)
 {
 	char	   *name = ef_name_arg(fcinfo, arg, "signal");
 
@@ -28,14 +29,14 @@ signal_arg(FunctionCallInfo fcinfo, int arg)
 	return name;
 }
 
-static int64
-signal_digest(const char *signal, Jsonb *payload)
+int64
+ef_signal_digest(const char *signal, Jsonb *payload)
 {
 	return ef_digest_jsonb(ef_digest_text(ef_digest_text(0, "signal"), signal), payload);
 }
 
-static void
-send_signal(const pg_uuid_t *run_id, const char *signal, Jsonb *payload)
+void
+ef_send_signal(const pg_uuid_t *run_id, const char *signal, Jsonb *payload)
 {
 	ef_send_message(run_id, psprintf(EF_ADDRESS_SIGNAL "%s", signal), payload);
 }
@@ -45,15 +46,15 @@ Datum
 ef_signal_workflow(PG_FUNCTION_ARGS)
 {
 	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
-	char	   *signal = signal_arg(fcinfo, 1);
+	char	   *signal = ef_signal_arg(fcinfo, 1);
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 2, "payload");
 	EfRequest	request = {ef_optional_text_arg(fcinfo, 3), 0};
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 
 	if (request.request_id)
-		request.digest = signal_digest(signal, payload);
+		request.digest = ef_signal_digest(signal, payload);
 	if (!ef_begin_request_to(workflow_id, &request, &run_id, &answer))
-		send_signal(&run_id, signal, payload);
+		ef_send_signal(&run_id, signal, payload);
 	PG_RETURN_VOID();
 }

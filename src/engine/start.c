@@ -20,10 +20,12 @@
 #include "engine/arguments.h"
 #include "engine/history.h"
 #include "engine/rights.h"
+#include "engine/signal.h"
 #include "engine/store.h"
 #include "errcodes.h"
 
 PG_FUNCTION_INFO_V1(ef_start_workflow);
+PG_FUNCTION_INFO_V1(ef_signal_with_start);
 PG_FUNCTION_INFO_V1(ef_run_workflow);
 PG_FUNCTION_INFO_V1(ef_terminate_workflow);
 PG_FUNCTION_INFO_V1(ef_cancel_workflow);
@@ -69,6 +71,18 @@ notice_missing_workers(void)
 			 errhint("CALL expense_flow.run_pending() does what is due. For background workers, add expense_flow to shared_preload_libraries and restart the server.")));
 }
 
+static int
+reuse_arg(FunctionCallInfo fcinfo, int arg)
+{
+	static const char *const on_reuse[] = {
+		[EF_REUSE_ALLOW] = "allow",
+		[EF_REUSE_ALLOW_IF_FAILED] = "allow_if_failed",
+		[EF_REUSE_REJECT] = "reject",
+	};
+
+	return ef_word_arg(fcinfo, arg, "on_reuse", on_reuse, lengthof(on_reuse));
+}
+
 static void
 read_options(FunctionCallInfo fcinfo, EfStartOptions *options)
 {
@@ -77,15 +91,10 @@ read_options(FunctionCallInfo fcinfo, EfStartOptions *options)
 		[EF_CONFLICT_USE_EXISTING] = "use_existing",
 		[EF_CONFLICT_TERMINATE_EXISTING] = "terminate_existing",
 	};
-	static const char *const on_reuse[] = {
-		[EF_REUSE_ALLOW] = "allow",
-		[EF_REUSE_ALLOW_IF_FAILED] = "allow_if_failed",
-		[EF_REUSE_REJECT] = "reject",
-	};
 
 	memset(options, 0, sizeof(*options));
 	options->on_conflict = ef_word_arg(fcinfo, 3, "on_conflict", on_conflict, lengthof(on_conflict));
-	options->on_reuse = ef_word_arg(fcinfo, 4, "on_reuse", on_reuse, lengthof(on_reuse));
+	options->on_reuse = reuse_arg(fcinfo, 4);
 	options->delay = ef_interval_arg(fcinfo, 5, "start_delay", true);
 	options->timeout = ef_interval_arg(fcinfo, 6, "run_timeout", false);
 	set_workflow(options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 7));
@@ -120,6 +129,54 @@ ef_start_workflow(PG_FUNCTION_ARGS)
 	{
 		ef_start_run(&options, PG_GETARG_JSONB_P(1), workflow_id, run_id);
 		ef_answer_start_request(GetUserId(), &request, run_id);
+		notice_missing_workers();
+	}
+	PG_RETURN_UUID_P(run_id);
+}
+
+/* ---- signal_with_start ---- */
+
+/* Was the request made to the workflow_id's run, the open one or the last that was closed? */
+static bool
+was_signaled(const char *workflow_id, const EfRequest *request, pg_uuid_t *run_id)
+{
+	Oid			owner;
+	Oid			starter;
+	char		status;
+	Jsonb	   *answer;
+
+	return request->request_id != NULL &&
+		(ef_store_find_open_run(workflow_id, run_id, &owner, &starter) ||
+		 ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status)) &&
+		ef_may_access_run(GetUserId(), owner, starter) &&
+		ef_was_requested(run_id, request, &answer);
+}
+
+/*
+ * signal_with_start(workflow text, workflow_id text, signal text, payload jsonb, input jsonb, on_reuse text,
+ *					 start_delay interval, run_timeout interval, version integer, request_id text) returns uuid
+ */
+Datum
+ef_signal_with_start(PG_FUNCTION_ARGS)
+{
+	EfStartOptions options = {.on_conflict = EF_CONFLICT_USE_EXISTING};
+	char	   *workflow_id = ef_name_arg(fcinfo, 1, "workflow_id");
+	char	   *signal = ef_signal_arg(fcinfo, 2);
+	Jsonb	   *payload = ef_payload_arg(fcinfo, 3, "payload");
+	EfRequest	request = {ef_optional_text_arg(fcinfo, 9), ef_signal_digest(signal, payload)};
+	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
+	Jsonb	   *answer;
+
+	ef_refuse_null(fcinfo, 4, "input");
+	options.on_reuse = reuse_arg(fcinfo, 5);
+	options.delay = ef_interval_arg(fcinfo, 6, "start_delay", true);
+	options.timeout = ef_interval_arg(fcinfo, 7, "run_timeout", false);
+	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 8));
+	if (!was_signaled(workflow_id, &request, run_id))
+	{
+		ef_start_run(&options, PG_GETARG_JSONB_P(4), workflow_id, run_id);
+		if (!ef_begin_request(run_id, &request, &answer))
+			ef_send_signal(run_id, signal, payload);
 		notice_missing_workers();
 	}
 	PG_RETURN_UUID_P(run_id);
