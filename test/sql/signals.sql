@@ -88,7 +88,7 @@ SELECT signal_with_start('signal_three', 'signal_start', 'one', on_reuse => 'rej
 \set VERBOSITY default
 
 -- Requests that are made twice.
-SELECT start_workflow('signal_three', '{"n": 1}', 'signal_twice', request_id => 'r1') = start_workflow('signal_three', '{"n": 1.0}', 'signal_twice', request_id => 'r1') AS same;
+SELECT start_workflow('signal_three', '{"n": 1}', 'signal_twice', start_delay => '1 hour', request_id => 'r1') = start_workflow('signal_three', '{"n": 1.0}', 'signal_twice', request_id => 'r1') AS same;
 SELECT start_workflow('signal_three', '{"n": 2}', 'signal_twice', request_id => 'r1');
 SELECT start_workflow('signal_three', '{"n": 1}', 'signal_twice_2', request_id => 'r1');
 SELECT signal_workflow('signal_twice', 'one', '1', 'r1'), signal_workflow('signal_twice', 'one', '1', 'r1');
