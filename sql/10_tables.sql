@@ -53,11 +53,15 @@ CREATE TABLE run
 	deadline			timestamptz,
 	starter				regrole,
 	workflow_id			text,
-	input				jsonb NOT NULL
+	input				jsonb NOT NULL,
+	parent_run_id		uuid,
+	parent_branch_id	integer,
+	close_policy		"char"
 );
+CREATE INDEX run_parent ON run (parent_run_id) WHERE parent_run_id IS NOT NULL;
 CREATE INDEX run_workflow_id ON run (workflow_id) WHERE workflow_id IS NOT NULL;
 CREATE INDEX run_started_at ON run USING brin (started_at) WITH (pages_per_range = 32);
-COMMENT ON TABLE run IS 'One row a run, written at its start and never changed. workflow_id is NULL where the caller gave none (it is then the text of run_id); owner is the role whose rights the activities have; starter is the role that started the run, NULL where that is the owner.';
+COMMENT ON TABLE run IS 'One row a run, written at its start and never changed. workflow_id is NULL where the caller gave none (it is then the text of run_id); owner is the role whose rights the activities have; starter is the role that started the run, NULL where that is the owner. parent_run_id is the run that started it as a child, parent_branch_id the branch of it that waits for the outcome (NULL: none), close_policy what becomes of the child when the parent closes: T it is terminated, C asked to cancel, A left alone.';
 
 CREATE TABLE branch
 (

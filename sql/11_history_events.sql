@@ -49,4 +49,7 @@ INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
 	('Q', 'MapIterationStarted', true, NULL),
 	('R', 'MapIterationSucceeded', false, NULL),
 	('U', 'MapIterationFailed', false, 'failure'),
-	('V', 'MapIterationAborted', false, NULL);
+	('V', 'MapIterationAborted', false, NULL),
+	('x', 'CompensationStarted', true, 'input'),
+	('y', 'CompensationSucceeded', false, NULL),
+	('z', 'CompensationFailed', false, 'failure');

@@ -23,6 +23,15 @@ BEGIN
 			'started_at', r.started_at,
 			'closed_at', r.closed_at,
 			'deadline', r.deadline,
+			'parent_run_id', r.parent_run_id,
+			'children', (SELECT coalesce(jsonb_agg(jsonb_build_object('run_id', c.run_id, 'workflow_id', c.workflow_id,
+						'workflow', c.workflow, 'status', c.status) ORDER BY c.run_id), '[]')
+				FROM expense_flow.runs c
+				WHERE c.parent_run_id = describe_run.run_id),
+			'compensating', r.compensating,
+			'compensations', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'run_id' ORDER BY c.step, c.branch_id), '[]')
+				FROM expense_flow.compensations c
+				WHERE c.run_id = describe_run.run_id),
 			'owner', r.owner,
 			'starter', r.starter,
 			'state', r.state,
@@ -43,7 +52,7 @@ BEGIN
 	RETURN v_run;
 END
 $$;
-COMMENT ON FUNCTION describe_run(uuid) IS 'All about a run that the current role may see, as the columns of the view runs, and while it is open, its branches. Error EF002: there is no such run (or it is another role''s).';
+COMMENT ON FUNCTION describe_run(uuid) IS 'All about a run that the current role may see, as the columns of the view runs, its child runs, its compensations, and while it is open, its branches. Error EF002: there is no such run (or it is another role''s).';
 
 CREATE FUNCTION find_runs(workflow_id text)
 	RETURNS SETOF expense_flow.runs

@@ -19,8 +19,10 @@
 #include "utils/memutils.h"
 
 #include "engine/advance.h"
+#include "engine/child.h"
 #include "engine/fork.h"
 #include "engine/history.h"
+#include "engine/saga.h"
 #include "engine/settings.h"
 #include "engine/state.h"
 #include "engine/store.h"
@@ -116,11 +118,28 @@ come_to_rest(EfVisit *visit)
 
 /* ---- the ends of a branch, or of its run ---- */
 
+void
+ef_finish_closing(const EfRun *run, const EfClosing *closing, Jsonb *output)
+{
+	ef_store_insert_closed_run(&run->run_id, closing);
+	ef_announce_closed(&run->run_id);
+	ef_tell_parent(run, closing->status, output, closing->error, closing->cause);
+	if (run->workflow->receives)
+		ef_parent_has_closed(&run->run_id);
+}
+
 static EfAdvanceResult
-close_run(EfBranch *branch, const EfEnd *end)
+close_run(EfBranch *branch, EfEnd *end)
 {
 	EfClosing	closing;
 
+	if (ef_begin_compensating(branch, end))
+	{
+		end->status = 0;
+		return EF_ADVANCE_WAITING;
+	}
+	if (end->status == EF_RUN_SUCCEEDED)
+		ef_forget_compensations(&branch->run);
 	closing.status = end->status;
 	closing.step = end->status == EF_RUN_SUCCEEDED ? branch->data_step : branch->step;
 	closing.error = end->error;
@@ -133,8 +152,7 @@ close_run(EfBranch *branch, const EfEnd *end)
 		if (branch->run.workflow->receives)
 			ef_store_delete_messages(&branch->run.run_id);
 	}
-	ef_store_insert_closed_run(&branch->run.run_id, &closing);
-	ef_announce_closed(&branch->run.run_id);
+	ef_finish_closing(&branch->run, &closing, end->status == EF_RUN_SUCCEEDED ? branch->data : NULL);
 	return EF_ADVANCE_CLOSED;
 }
 
@@ -150,6 +168,8 @@ set_end(EfEnd *end, char status, char *error, char *cause)
 static EfAdvanceResult
 succeed(EfBranch *branch, EfEnd *end)
 {
+	if (ef_is_compensation(branch))
+		return ef_end_compensation(branch, NULL, end);
 	if (branch->parent_id != EF_NO_PARENT)
 	{
 		set_end(end, 0, NULL, NULL);
@@ -169,6 +189,12 @@ fail(EfVisit *visit, EfEnd *end)
 	EfBranch   *branch = visit->branch;
 	bool		canceled;
 
+	if (ef_is_compensation(branch))
+	{
+		ef_add_event(visit, EF_EVENT_COMPENSATION_FAILED);
+		ef_write_step(visit, NULL);
+		return ef_end_compensation(branch, &visit->failure, end);
+	}
 	if (ef_is_iteration(branch))
 		ef_add_event(visit, EF_EVENT_ITERATION_FAILED);
 	ef_write_step(visit, NULL);
@@ -190,6 +216,11 @@ time_out(EfBranch *branch, EfEnd *end)
 	set_end(end, EF_RUN_TIMED_OUT, "States.Timeout", "the run took longer than its timeout");
 	if (branch->parent_id == EF_NO_PARENT)
 		return close_run(branch, end);
+	if (ef_begin_compensating(branch, end))
+	{
+		end->status = 0;
+		return EF_ADVANCE_CLOSED;
+	}
 	if (!ef_end_run(&branch->run.run_id, end->status, end->error, end->cause))
 		ef_branch_is_gone();
 	return EF_ADVANCE_CLOSED;
@@ -208,6 +239,17 @@ is_commit_due(const Advance *context)
 	return age >= (context->did_work ? (TimestampTz) (ef_transaction_budget * 1000) : LONGEST_WITHOUT_WORK);
 }
 
+/* A Task that has been left has registered its compensation, or does it now; false: it fails. */
+static bool
+register_at_last(EfVisit *visit)
+{
+	const AslState *state = visit->state;
+
+	if (state->compensation == NULL || state->compensate_before || visit->registered)
+		return true;
+	return ef_register_compensation(visit, visit->output, visit->variables, &visit->failure);
+}
+
 /* Visit the branch's state.  False: go on with the next one. */
 static bool
 visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
@@ -218,6 +260,8 @@ visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
 
 	ef_begin_visit(&visit, branch, context->visits++);
 	outcome = ef_visit_state(&visit);
+	if (outcome == EF_VISIT_LEFT && !register_at_last(&visit))
+		outcome = EF_VISIT_FAILED;
 	if (outcome == EF_VISIT_FAILED)
 		outcome = ef_handle_failure(&visit);
 	context->did_work |= visit.did_work;
@@ -258,6 +302,13 @@ advance(Advance *context, EfEnd *end)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(branch->scratch);
+		if (branch->status == EF_BRANCH_COMPENSATING)
+		{
+			/* Waked by mistake. */
+			branch->due_at = DT_NOEND;
+			ef_store_update_branch(branch);
+			return EF_ADVANCE_WAITING;
+		}
 		if (ef_now() >= branch->run.deadline)
 			return time_out(branch, end);
 		if (visit_and_store(context, &result, end))

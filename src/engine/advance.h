@@ -26,6 +26,13 @@ typedef struct EfEnd
  */
 extern EfAdvanceResult ef_advance_loaded(EfBranch *branch, EfEnd *end);
 
+/* Advance a run inside a query to its end: every branch of it in turn; branch is the last one then. */
+extern void ef_advance_to_end(EfBranch *branch, EfEnd *end);
+
+/* A run's branches are gone: write how it has closed, and tell whom it concerns. */
+struct EfClosing;
+extern void ef_finish_closing(const EfRun *run, const struct EfClosing *closing, Jsonb *output);
+
 /* Take the branch's next step: a row of history, with the output if there is a new one. */
 extern void ef_write_step(const EfVisit *visit, Jsonb *output);
 

@@ -45,6 +45,7 @@
 #include "engine/activity.h"
 #include "engine/advance.h"
 #include "engine/alias.h"
+#include "engine/child.h"
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/store.h"
@@ -583,6 +584,7 @@ fail_parent(const EfBranch *child, Join *join, const AslError *failure, Timestam
 	join->step = child->step;
 	change_join(child, join, 0, now);
 	ef_store_delete_children(&child->run.run_id, child->parent_id);
+	ef_end_orphans(&child->run);
 	announce_parent(child, now);
 }
 

@@ -16,6 +16,8 @@
 #define EF_BRANCH_RETRYING		'B' /* backing off: the next attempt comes at due_at */
 #define EF_BRANCH_JOINING		'J' /* until the branches that it started have ended */
 #define EF_BRANCH_AWAITING		'M' /* a message, until due_at */
+#define EF_BRANCH_COMPENSATING	'K' /* the main line, until all compensations are done */
+#define EF_BRANCH_REGISTERED	'G' /* its compensation is registered; the work of the Task comes next */
 #define EF_BRANCH_QUEUED		'Q' /* of a Map with MaxConcurrency: has not begun */
 #define EF_BRANCH_DONE			'D' /* ended; its parent reads its output when all have */
 
@@ -29,6 +31,11 @@
 #define EF_RUN_TIMED_OUT		'T'
 #define EF_RUN_CANCELED			'C'
 #define EF_RUN_TERMINATED		'X'
+
+/* run.close_policy */
+#define EF_CLOSE_TERMINATE		'T'
+#define EF_CLOSE_CANCEL			'C'
+#define EF_CLOSE_ABANDON		'A'
 
 /*
  * transition.events: one letter for each history event; table history_event_type has their names.
@@ -58,6 +65,10 @@
 #define EF_EVENT_ITERATION_SUCCEEDED	'R'
 #define EF_EVENT_ITERATION_FAILED		'U'
 #define EF_EVENT_ITERATION_ABORTED		'V'
+
+#define EF_EVENT_COMPENSATION_STARTED	'x'
+#define EF_EVENT_COMPENSATION_SUCCEEDED 'y'
+#define EF_EVENT_COMPENSATION_FAILED	'z'
 
 /* The letters for entering and leaving a state of a type; leaving Fail is no event. */
 extern char ef_entered_event(AslStateType type);

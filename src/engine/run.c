@@ -18,11 +18,13 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "engine/child.h"
 #include "engine/engine.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
 #include "engine/rights.h"
 #include "engine/run.h"
+#include "engine/saga.h"
 #include "engine/store.h"
 #include "errcodes.h"
 
@@ -188,6 +190,13 @@ ef_prepare_run(const EfStartOptions *options, Jsonb *input, const char *workflow
 	run->started_at = ef_now();
 	run->workflow_id = unconstify(char *, workflow_id);
 	run->input = input;
+	if (options->parent)
+	{
+		run->has_parent = true;
+		run->parent_run_id = options->parent->run_id;
+		run->parent_branch_id = options->parent_branch_id;
+		run->close_policy = options->close_policy;
+	}
 	branch->parent_id = EF_NO_PARENT;
 	branch->status = EF_BRANCH_READY;
 	branch->due_at = run->started_at + options->delay;
@@ -242,5 +251,8 @@ ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *
 	ef_store_insert_closed_run(run_id, &closing);
 	ef_announce_closed(run_id);
 	ef_announce_interrupt(run_id);
+	ef_stop_compensating(run_id);
+	ef_tell_parent_of(run_id, status, error, cause);
+	ef_parent_has_closed(run_id);
 	return true;
 }

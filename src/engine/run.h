@@ -25,6 +25,10 @@ typedef struct EfRun
 	TimestampTz deadline;		/* DT_NOEND: none */
 	char	   *workflow_id;	/* NULL: none was given */
 	Jsonb	   *input;			/* NULL: not loaded */
+	bool		has_parent;		/* it is a child run */
+	pg_uuid_t	parent_run_id;
+	int32		parent_branch_id;	/* the branch that waits for it; -1: none does */
+	char		close_policy;	/* what becomes of it when the parent closes; see history.h */
 } EfRun;
 
 /* What to do when an open run has the workflow_id already. */
@@ -53,6 +57,9 @@ typedef struct EfStartOptions
 	EfReusePolicy on_reuse;
 	int64		delay;			/* microseconds */
 	int64		timeout;		/* microseconds from when it is due; 0: the machine's own, if it has one */
+	const EfRun *parent;		/* NULL: it is no child run */
+	int32		parent_branch_id;
+	char		close_policy;
 } EfStartOptions;
 
 /* A new, time-ordered identifier (UUID version 7); later ones of a process are greater. */

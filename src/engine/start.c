@@ -235,6 +235,21 @@ load_next_branch(EfBranch *branch)
 	branch->in_query = true;
 }
 
+void
+ef_advance_to_end(EfBranch *branch, EfEnd *end)
+{
+	for (;;)
+	{
+		(void) ef_advance_loaded(branch, end);
+		if (end->status != 0)
+			break;
+		if (branch->has_row)
+			load_next_branch(branch);
+		else
+			sleep_until(branch->due_at);
+	}
+}
+
 /*
  * run_workflow(workflow text, input jsonb) returns jsonb
  *
@@ -256,16 +271,7 @@ ef_run_workflow(PG_FUNCTION_ARGS)
 	branch.in_query = true;
 	ef_branch_create_contexts(&branch, CurrentMemoryContext);
 	ef_store_insert_run(&branch.run);
-	for (;;)
-	{
-		(void) ef_advance_loaded(&branch, &end);
-		if (end.status != 0)
-			break;
-		if (branch.has_row)
-			load_next_branch(&branch);
-		else
-			sleep_until(branch.due_at);
-	}
+	ef_advance_to_end(&branch, &end);
 	if (end.status != EF_RUN_SUCCEEDED)
 		raise_failure(&branch, &end);
 	output = palloc(VARSIZE(branch.data));

@@ -16,10 +16,12 @@
 
 #include "engine/activity.h"
 #include "engine/alias.h"
+#include "engine/child.h"
 #include "engine/engine.h"
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
+#include "engine/saga.h"
 #include "engine/settings.h"
 #include "engine/state.h"
 #include "engine/store.h"
@@ -34,6 +36,13 @@
 void
 ef_add_event(EfVisit *visit, char event)
 {
+	if (ef_is_compensation(visit->branch))
+	{
+		if (event == ef_entered_event(ASL_TASK))
+			event = EF_EVENT_COMPENSATION_STARTED;
+		else if (event == ef_exited_event(ASL_TASK))
+			event = EF_EVENT_COMPENSATION_SUCCEEDED;
+	}
 	Assert(visit->nevents < EF_MAX_EVENTS);
 	visit->events[visit->nevents++] = event;
 	visit->events[visit->nevents] = '\0';
@@ -98,9 +107,8 @@ ef_is_canceled(const AslError *failure)
 	return failure->name != NULL && strcmp(failure->name, ASL_ERROR_CANCELED) == 0;
 }
 
-/* The branch is told that it was asked to cancel: its state fails. */
-static EfVisitResult
-deliver_cancel(EfVisit *visit)
+EfVisitResult
+ef_deliver_cancel(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 
@@ -119,7 +127,7 @@ is_cancel_due(const EfVisit *visit)
 {
 	const EfBranch *branch = visit->branch;
 
-	if (branch->canceled != EF_CANCEL_REQUESTED)
+	if (branch->canceled != EF_CANCEL_REQUESTED || ef_is_compensation(branch))
 		return false;
 	switch (visit->state->type)
 	{
@@ -142,10 +150,12 @@ is_cancel_due(const EfVisit *visit)
 static EfVisitResult
 cancel(EfVisit *visit)
 {
+	if (ef_awaits_child_run(visit->branch))
+		return ef_cancel_child_run(visit);
 	/* Only a Task that has begun and not ended yet has an attempt that fails. */
 	if (visit->branch->status == EF_BRANCH_AWAITING)
 		ef_add_event(visit, EF_EVENT_FAILED);
-	return deliver_cancel(visit);
+	return ef_deliver_cancel(visit);
 }
 
 /*
@@ -159,7 +169,7 @@ visit_fork(EfVisit *visit)
 	EfVisitResult result = ef_visit_fork(visit);
 
 	if (asked && (result == EF_VISIT_LEFT || (result == EF_VISIT_FAILED && ef_is_canceled(&visit->failure))))
-		return deliver_cancel(visit);
+		return ef_deliver_cancel(visit);
 	return result;
 }
 
@@ -172,7 +182,7 @@ ef_was_interrupted_to_cancel(EfVisit *visit)
 		ef_branch_is_gone();
 	if (branch->canceled != EF_CANCEL_REQUESTED)
 		return false;
-	(void) deliver_cancel(visit);
+	(void) ef_deliver_cancel(visit);
 	return true;
 }
 
@@ -259,13 +269,15 @@ use_result(Jsonb *result, void *arg, AslError *error)
 {
 	EfVisit    *visit = arg;
 
-	return asl_output(visit->state, visit->branch->data, result, &visit->env, &visit->output, &visit->variables,
-					  NULL, error);
+	if (!asl_output(visit->state, visit->branch->data, result, &visit->env, &visit->output, &visit->variables,
+					NULL, error))
+		return false;
+	return visit->state->compensation == NULL || visit->state->compensate_before ||
+		ef_register_compensation(visit, visit->output, visit->variables, error);
 }
 
-/* The result of a Task that is no function's. */
-static EfVisitResult
-finish_task(EfVisit *visit, Jsonb *result)
+EfVisitResult
+ef_finish_task(EfVisit *visit, Jsonb *result)
 {
 	if (!use_result(result, visit, &visit->failure))
 	{
@@ -338,9 +350,8 @@ visit_sql_task(EfVisit *visit, const char *function)
 	return call_function(visit, &call);
 }
 
-/* When a Task that begins now times out, by its TimeoutSeconds. */
-static bool
-task_timeout_at(EfVisit *visit, TimestampTz *timeout_at)
+bool
+ef_task_timeout_at(EfVisit *visit, TimestampTz *timeout_at)
 {
 	double		timeout;
 	double		heartbeat;
@@ -394,7 +405,7 @@ visit_signal_task(EfVisit *visit, const char *names)
 
 	if (branch->status != EF_BRANCH_AWAITING)
 	{
-		if (!task_timeout_at(visit, &timeout_at))
+		if (!ef_task_timeout_at(visit, &timeout_at))
 			return EF_VISIT_FAILED;
 		ef_add_event(visit, EF_EVENT_SCHEDULED);
 		ef_add_event(visit, EF_EVENT_STARTED);
@@ -412,13 +423,30 @@ visit_signal_task(EfVisit *visit, const char *names)
 		case EF_AWAIT_RECEIVED:
 			break;
 	}
-	return finish_task(visit, signal_result(&message, count));
+	return ef_finish_task(visit, signal_result(&message, count));
+}
+
+/* Register the Task's compensation, commit that, and only then do the work. */
+static EfVisitResult
+register_before(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+
+	if (!ef_register_compensation(visit, branch->data, branch->variables, &visit->failure))
+		return EF_VISIT_FAILED;
+	visit->status = EF_BRANCH_REGISTERED;
+	visit->due_at = visit->began_at;
+	return EF_VISIT_RESTS;
 }
 
 static EfVisitResult
 visit_task(EfVisit *visit)
 {
-	const char *resource = ef_resolve_resource(visit->state->resource);
+	const char *resource;
+
+	if (visit->state->compensate_before && is_entering(visit->branch))
+		return register_before(visit);
+	resource = ef_resolve_resource(visit->state->resource);
 
 	if (resource == NULL)
 	{
@@ -430,6 +458,8 @@ visit_task(EfVisit *visit)
 		return visit_sql_task(visit, resource + strlen(SQL_PREFIX));
 	if (strncmp(resource, SIGNAL_PREFIX, strlen(SIGNAL_PREFIX)) == 0)
 		return visit_signal_task(visit, resource + strlen(SIGNAL_PREFIX));
+	if (strncmp(resource, EF_WORKFLOW_PREFIX, strlen(EF_WORKFLOW_PREFIX)) == 0)
+		return ef_visit_child_run(visit, resource + strlen(EF_WORKFLOW_PREFIX));
 	set_failure(visit, "States.Runtime", psprintf("resources like \"%s\" are not supported", resource));
 	return EF_VISIT_FAILED;
 }

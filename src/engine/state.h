@@ -37,6 +37,7 @@ typedef struct EfVisit
 	char		events[EF_MAX_EVENTS + 1];
 	int			nevents;
 	Jsonb	   *details;		/* for the history; NULL: none */
+	bool		registered;		/* the Task's compensation is registered by this visit */
 	bool		did_work;		/* an SQL activity has run */
 	bool		branch_failed;	/* one of the branches of a Parallel or Map is what failed */
 
@@ -57,6 +58,9 @@ extern EfVisitResult ef_visit_state(EfVisit *visit);
 /* Retry or Catch, or nothing of both: then the result is EF_VISIT_FAILED again. */
 extern EfVisitResult ef_handle_failure(EfVisit *visit);
 
+/* The branch is told that it was asked to cancel: its state fails. */
+extern EfVisitResult ef_deliver_cancel(EfVisit *visit);
+
 /* Is this the failure of a state whose run was asked to cancel? */
 extern bool ef_is_canceled(const AslError *failure);
 
@@ -68,6 +72,12 @@ extern bool ef_was_interrupted_to_cancel(EfVisit *visit);
 
 /* Fill a call with what all activities of a run have in common. */
 extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);
+
+/* The result of a Task that is no function's: the state is left, or fails. */
+extern EfVisitResult ef_finish_task(EfVisit *visit, Jsonb *result);
+
+/* When a Task that begins now times out, by its TimeoutSeconds; false: the visit has failed. */
+extern bool ef_task_timeout_at(EfVisit *visit, TimestampTz *timeout_at);
 
 extern void ef_add_event(EfVisit *visit, char event);
 

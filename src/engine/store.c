@@ -31,6 +31,7 @@
 
 #include "engine/history.h"
 #include "engine/rights.h"
+#include "engine/saga.h"
 #include "engine/store.h"
 #include "errcodes.h"
 
@@ -108,7 +109,7 @@ static const Statement statements[STATEMENT_COUNT] = {
 		" b.state, b.context, b.variables, b.pending,"
 		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
 		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output,"
-		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason"
+		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason, r.parent_run_id, r.parent_branch_id"
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" LEFT JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
 		" AND t.branch_id" EQ "b.branch_id"
@@ -120,9 +121,11 @@ static const Statement statements[STATEMENT_COUNT] = {
 		1, {UUIDOID}
 	},
 	[INSERT_RUN] = {
-		"INSERT INTO expense_flow.run (run_id, version_id, owner, started_at, deadline, starter, workflow_id, input)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		8, {UUIDOID, INT4OID, REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, REGROLEOID, TEXTOID, JSONBOID}
+		"INSERT INTO expense_flow.run (run_id, version_id, owner, started_at, deadline, starter, workflow_id, input,"
+		" parent_run_id, parent_branch_id, close_policy)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		11, {UUIDOID, INT4OID, REGROLEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, REGROLEOID, TEXTOID, JSONBOID, UUIDOID,
+		INT4OID, CHAROID}
 	},
 	[INSERT_BRANCH] = {
 		"INSERT INTO expense_flow.branch"
@@ -280,7 +283,7 @@ static const Statement statements[STATEMENT_COUNT] = {
 	[CANCEL_MAIN_BRANCH] = {
 		"UPDATE expense_flow.branch SET canceled = 'R', cancel_reason = $2,"
 		" due_at = CASE WHEN status" EQ "'J' THEN due_at ELSE least(due_at, $3) END"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "0 AND canceled IS NULL RETURNING branch_id, due_at",
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "0 AND canceled IS NULL AND status" NE "'K' RETURNING branch_id, due_at",
 		3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}
 	},
 	[CANCEL_CHILDREN] = {
@@ -694,8 +697,16 @@ read_branch(Row *row, EfBranch *branch)
 	value = next_value(row);
 	branch->timeout_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
 	read_cancel(row, branch);
+	value = next_value(row);
+	run->has_parent = !row->is_null;
+	if (run->has_parent)
+		run->parent_run_id = *DatumGetUUIDP(value);
+	value = next_value(row);
+	run->parent_branch_id = row->is_null ? -1 : DatumGetInt32(value);
 
 	branch->state = find_state(branch, state);
+	if (branch->status == EF_BRANCH_COMPENSATING || ef_is_compensation(branch))
+		run->deadline = DT_NOEND;
 	row->column = counts_column;
 	branch->retrier_counts = next_counts(row, branch->state->nretriers);
 }
@@ -1168,6 +1179,9 @@ ef_store_insert_run(const EfRun *run)
 	add_arg(&args, ObjectIdGetDatum(run->starter), !OidIsValid(run->starter));
 	add_text(&args, run->workflow_id);
 	add_jsonb(&args, run->input);
+	add_arg(&args, UUIDPGetDatum(&run->parent_run_id), !run->has_parent);
+	add_arg(&args, Int32GetDatum(run->parent_branch_id), !run->has_parent || run->parent_branch_id < 0);
+	add_arg(&args, CharGetDatum(run->close_policy), !run->has_parent);
 	execute_alone(INSERT_RUN, &args);
 }
 

@@ -1,0 +1,459 @@
+/*-------------------------------------------------------------------------
+ *
+ * child.c
+ *	  Child runs: Tasks whose work is another run.
+ *
+ * The child is started in the transaction in which its parent's branch comes to
+ * rest, so either both happen or neither.  It is a run like any other, advanced
+ * by any worker.  Its row says which branch of which run waits for it.  When it
+ * closes, the same transaction sends its outcome to the parent, as a message to
+ * the address child:RUN_ID.  The branch awaits that very address, so that what a
+ * child tells which the branch has given up (a timeout, a retry) reaches nobody.
+ *
+ * Locks are taken from parent to child: who ends a parent goes on to end its
+ * children.  A child that closes takes no lock of its parent's rows, only the
+ * parent's mailbox, as every sender does.
+ *
+ * In run_workflow() nobody else could advance the child, so it is advanced where
+ * it is started.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+#include "catalog/pg_authid.h"
+
+#include "engine/advance.h"
+#include "engine/child.h"
+#include "engine/failure.h"
+#include "engine/history.h"
+#include "engine/mailbox.h"
+#include "engine/statement.h"
+#include "engine/store.h"
+
+#define ADDRESS_CHILD "child:"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+
+/* Open children of a run: there is a main line. */
+#define OPEN_CHILDREN \
+	"SELECT c.run_id, c.close_policy FROM expense_flow.run c" \
+	" JOIN expense_flow.branch m ON m.run_id" EQ "c.run_id AND m.branch_id" EQ "0" \
+	" WHERE c.parent_run_id" EQ "$1"
+
+static EfStatement children_statement = {OPEN_CHILDREN, 1, {UUIDOID}};
+
+static EfStatement orphans_statement = {
+	OPEN_CHILDREN " AND c.parent_branch_id IS NOT NULL AND NOT EXISTS (SELECT FROM expense_flow.branch b"
+	" WHERE b.run_id" EQ "c.parent_run_id AND b.branch_id" EQ "c.parent_branch_id)",
+	1, {UUIDOID}
+};
+
+static EfStatement parent_statement = {
+	"SELECT parent_run_id, parent_branch_id FROM expense_flow.run WHERE run_id" EQ "$1 AND parent_run_id IS NOT NULL",
+	1, {UUIDOID}
+};
+
+static char *
+text_of(const pg_uuid_t *run_id)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run_id)));
+}
+
+static const char *
+status_name(char status)
+{
+	switch (status)
+	{
+		case EF_RUN_SUCCEEDED:
+			return "SUCCEEDED";
+		case EF_RUN_TIMED_OUT:
+			return "TIMED_OUT";
+		case EF_RUN_CANCELED:
+			return "CANCELED";
+		case EF_RUN_TERMINATED:
+			return "TERMINATED";
+		default:
+			return "FAILED";
+	}
+}
+
+/* ---- ending children ---- */
+
+static void
+end_child(const pg_uuid_t *run_id, char policy)
+{
+	switch (policy)
+	{
+		case EF_CLOSE_TERMINATE:
+			if (ef_end_run(run_id, EF_RUN_TERMINATED, NULL, "its parent run has closed"))
+				ForceSyncCommit();
+			break;
+		case EF_CLOSE_CANCEL:
+			(void) ef_cancel_run(run_id, "its parent run has closed");
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+end_children(EfStatement *statement, const pg_uuid_t *run_id)
+{
+	EfArguments args = {0};
+	pg_uuid_t  *children;
+	char	   *policies;
+	uint64		count;
+	uint64		i;
+	MemoryContext context = CurrentMemoryContext;
+
+	check_stack_depth();
+	ef_add_uuid(&args, run_id);
+	SPI_connect();
+	count = ef_execute_latest(statement, &args);
+	children = MemoryContextAlloc(context, (count + 1) * sizeof(pg_uuid_t));
+	policies = MemoryContextAlloc(context, count + 1);
+	for (i = 0; i < count; i++)
+	{
+		EfRow		row = ef_row(i, context);
+
+		ef_next_uuid(&row, &children[i]);
+		policies[i] = ef_next_char(&row);
+	}
+	SPI_finish();
+	for (i = 0; i < count; i++)
+		end_child(&children[i], policies[i]);
+}
+
+void
+ef_parent_has_closed(const pg_uuid_t *run_id)
+{
+	end_children(&children_statement, run_id);
+}
+
+void
+ef_end_orphans(const EfRun *run)
+{
+	if (run->workflow->receives)
+		end_children(&orphans_statement, &run->run_id);
+}
+
+/* ---- the outcome ---- */
+
+static void
+tell(const pg_uuid_t *parent, const pg_uuid_t *child, char status, Jsonb *output, const char *error, const char *cause)
+{
+	JsonbParseState *state = NULL;
+	Oid			owner;
+	Oid			starter;
+	bool		open;
+
+	if (!ef_store_run_is_open(parent, &owner, &starter, &open) || !open)
+		return;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(&state, "status", status_name(status));
+	ef_push_jsonb(&state, "output", output);
+	ef_push_text(&state, "error", error);
+	ef_push_text(&state, "cause", cause);
+	ef_send_message(parent, psprintf("%s%s", ADDRESS_CHILD, text_of(child)),
+					JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+}
+
+void
+ef_tell_parent(const EfRun *run, char status, Jsonb *output, const char *error, const char *cause)
+{
+	if (run->has_parent && run->parent_branch_id >= 0)
+		tell(&run->parent_run_id, &run->run_id, status, output, error, cause);
+}
+
+void
+ef_tell_parent_of(const pg_uuid_t *run_id, char status, const char *error, const char *cause)
+{
+	EfArguments args = {0};
+	pg_uuid_t	parent;
+	bool		waits = false;
+
+	ef_add_uuid(&args, run_id);
+	SPI_connect();
+	if (ef_execute(&parent_statement, &args) == 1)
+	{
+		EfRow		row = ef_row(0, CurrentMemoryContext);
+
+		ef_next_uuid(&row, &parent);
+		(void) ef_next_value(&row);
+		waits = !row.is_null;
+	}
+	SPI_finish();
+	if (waits)
+		tell(&parent, run_id, status, NULL, error, cause);
+}
+
+static char *
+get_text(Jsonb *object, const char *key)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(&object->root, key, strlen(key), NULL);
+
+	return value && value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
+}
+
+/*
+ * The child's failure is the Task's.  One that was canceled or terminated by somebody has names of its own: the error
+ * Canceled is for a run that was asked to cancel itself.
+ */
+static EfVisitResult
+fail(EfVisit *visit, const char *run_id, const char *status, char *error, char *cause)
+{
+	JsonbParseState *state = NULL;
+	Jsonb	   *whole;
+
+	ef_add_event(visit, EF_EVENT_FAILED);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(&state, "run_id", run_id);
+	ef_push_text(&state, "status", status);
+	ef_push_text(&state, "error", error);
+	ef_push_text(&state, "cause", cause);
+	whole = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	if (strcmp(status, "CANCELED") == 0)
+		error = "ChildCanceled";
+	else if (strcmp(status, "TERMINATED") == 0)
+		error = "ChildTerminated";
+	visit->failure.name = error;
+	visit->failure.cause = JsonbToCString(NULL, &whole->root, VARSIZE(whole));
+	return EF_VISIT_FAILED;
+}
+
+static EfVisitResult
+take_outcome(EfVisit *visit, const char *run_id, Jsonb *outcome)
+{
+	char	   *status = get_text(outcome, "status");
+	JsonbValue *output = getKeyJsonValueFromContainer(&outcome->root, "output", strlen("output"), NULL);
+
+	if (status == NULL)
+		elog(ERROR, "a child run's message has no status");
+	if (output)
+		return ef_finish_task(visit, JsonbValueToJsonb(output));
+	return fail(visit, run_id, status, get_text(outcome, "error"), get_text(outcome, "cause"));
+}
+
+static char
+close_policy(const AslState *state)
+{
+	switch (state->close_policy)
+	{
+		case ASL_CLOSE_CANCEL:
+			return EF_CLOSE_CANCEL;
+		case ASL_CLOSE_ABANDON:
+			return EF_CLOSE_ABANDON;
+		default:
+			return EF_CLOSE_TERMINATE;
+	}
+}
+
+static EfVisitResult
+await_outcome(EfVisit *visit, char *address, TimestampTz timeout_at)
+{
+	char	   *child = pstrdup(address + strlen(ADDRESS_CHILD));
+	EfMessage	message;
+
+	switch (ef_await_message(visit, &address, 1, timeout_at, &message))
+	{
+		case EF_AWAIT_RESTS:
+			return EF_VISIT_RESTS;
+		case EF_AWAIT_LATER:
+			return EF_VISIT_LATER;
+		case EF_AWAIT_RECEIVED:
+			return take_outcome(visit, child, message.payload);
+		case EF_AWAIT_TIMED_OUT:
+			break;
+	}
+	ef_add_event(visit, EF_EVENT_TIMED_OUT);
+	end_child(DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(child))), close_policy(visit->state));
+	visit->failure.name = "States.Timeout";
+	visit->failure.cause = psprintf("the child run %s took longer than the Task's timeout", child);
+	return EF_VISIT_FAILED;
+}
+
+/* ---- cancelling ---- */
+
+bool
+ef_awaits_child_run(const EfBranch *branch)
+{
+	return branch->status == EF_BRANCH_AWAITING && branch->nawaits == 1 &&
+		strncmp(branch->awaits[0], ADDRESS_CHILD, strlen(ADDRESS_CHILD)) == 0;
+}
+
+EfVisitResult
+ef_cancel_child_run(EfVisit *visit)
+{
+	EfBranch   *branch = visit->branch;
+	Datum		child = DirectFunctionCall1(uuid_in, CStringGetDatum(branch->awaits[0] + strlen(ADDRESS_CHILD)));
+	EfVisitResult result;
+
+	if (visit->state->close_policy != ASL_CLOSE_ABANDON)
+	{
+		/* It was asked before, or is closed, when this is not the first visit since the request. */
+		(void) ef_cancel_run(DatumGetUUIDP(child), branch->cancel_reason);
+		result = await_outcome(visit, branch->awaits[0], branch->timeout_at);
+		if (result == EF_VISIT_RESTS || result == EF_VISIT_LATER)
+			return result;
+	}
+	visit->nevents = 0;
+	ef_add_event(visit, EF_EVENT_FAILED);
+	return ef_deliver_cancel(visit);
+}
+
+/* ---- starting ---- */
+
+typedef struct ChildStart
+{
+	EfVisit    *visit;
+	const char *workflow;
+	Jsonb	   *input;
+	char	   *workflow_id;	/* NULL: none */
+	pg_uuid_t	run_id;
+} ChildStart;
+
+/* As the parent's role, which must be allowed to start the workflow. */
+static void
+start_as_owner(ChildStart *start)
+{
+	EfBranch   *branch = start->visit->branch;
+	const AslState *state = start->visit->state;
+	EfRun	   *parent = &branch->run;
+	EfStartOptions options = {.parent = parent, .close_policy = close_policy(state)};
+	bool		waits = !state->detached && !branch->in_query;
+	int			sec_context;
+	Oid			userid;
+
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(parent->owner)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the role that owns the run does not exist any more")));
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(parent->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	options.parent_branch_id = waits ? branch->branch_id : -1;
+	options.workflow = ef_workflow_to_start(start->workflow, state->workflow_version, parent->owner, &options.owner);
+	options.starter = options.owner == parent->owner ? parent->starter : parent->owner;
+	ef_start_run(&options, start->input, start->workflow_id, &start->run_id);
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+/* Is this error the engine's to repeat, or somebody's wish? */
+static bool
+is_to_be_raised(int sqlerrcode)
+{
+	return ef_is_repeatable(sqlerrcode) || sqlerrcode == ERRCODE_QUERY_CANCELED || ProcDiePending;
+}
+
+/* False: it cannot be started, and visit->failure says why. */
+static bool
+start_child(ChildStart *start)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool started = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		start_as_owner(start);
+		ReleaseCurrentSubTransaction();
+		started = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (is_to_be_raised(edata->sqlerrcode))
+			ReThrowError(edata);
+		ef_failure_from_error(edata, &start->visit->failure);
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return started;
+}
+
+/* Advance the child to its end here and now. */
+static EfVisitResult
+run_in_place(EfVisit *visit, const pg_uuid_t *run_id)
+{
+	EfBranch	child = {0};
+	EfBranchKey key = {.run_id = *run_id};
+	EfEnd		end = {0};
+	EfVisitResult result;
+
+	check_stack_depth();
+	ef_branch_create_contexts(&child, CurrentMemoryContext);
+	if (!ef_store_load_branch(&key, &child))
+		elog(ERROR, "the child run is missing");
+	child.in_query = true;
+	ef_advance_to_end(&child, &end);
+	if (end.status == EF_RUN_SUCCEEDED)
+		result = ef_finish_task(visit, child.data);
+	else
+		result = fail(visit, text_of(run_id), status_name(end.status), end.error, end.cause);
+	return result;
+}
+
+static Jsonb *
+started_result(const ChildStart *start)
+{
+	JsonbParseState *state = NULL;
+	char	   *run_id = text_of(&start->run_id);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(&state, "run_id", run_id);
+	ef_push_text(&state, "workflow_id", start->workflow_id ? start->workflow_id : run_id);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static EfVisitResult
+begin(EfVisit *visit, const char *workflow)
+{
+	ChildStart	start = {.visit = visit, .workflow = workflow};
+	Jsonb	   *input = visit->branch->data;
+	TimestampTz timeout_at;
+
+	if (!asl_effective_input(visit->state, input, &visit->env, &start.input, NULL, &visit->failure) ||
+		!asl_task_workflow_id(visit->state, input, &visit->env, &start.workflow_id, &visit->failure) ||
+		!ef_task_timeout_at(visit, &timeout_at))
+		return EF_VISIT_FAILED;
+	ef_add_event(visit, EF_EVENT_SCHEDULED);
+	ef_add_event(visit, EF_EVENT_STARTED);
+	if (!start_child(&start))
+	{
+		ef_add_event(visit, EF_EVENT_FAILED);
+		return EF_VISIT_FAILED;
+	}
+	if (visit->state->detached)
+		return ef_finish_task(visit, started_result(&start));
+	if (visit->branch->in_query)
+		return run_in_place(visit, &start.run_id);
+	return await_outcome(visit, psprintf("%s%s", ADDRESS_CHILD, text_of(&start.run_id)), timeout_at);
+}
+
+EfVisitResult
+ef_visit_child_run(EfVisit *visit, const char *workflow)
+{
+	EfBranch   *branch = visit->branch;
+
+	if (ef_awaits_child_run(branch))
+		return await_outcome(visit, branch->awaits[0], branch->timeout_at);
+	return begin(visit, workflow);
+}
