@@ -191,6 +191,19 @@ extern bool asl_task_workflow_id(const AslState *state, Jsonb *input, const AslE
 extern bool asl_compensation_input(const AslState *state, Jsonb *data, const AslEnv *env,
 								   Jsonb **input, AslError *error);
 
+/* Task: what an external activity may have besides, in seconds; 0 where not given. */
+typedef struct AslTaskLimits
+{
+	double		schedule_to_start;	/* until somebody takes an attempt */
+	double		start_to_close; /* from then on */
+	double		schedule_to_close;	/* of all attempts together */
+	int			priority;		/* up to ASL_MAX_PRIORITY; the greater is taken first */
+} AslTaskLimits;
+
+#define ASL_MAX_PRIORITY 1000
+
+extern void asl_task_limits(const AslState *state, AslTaskLimits *limits);
+
 /* ---- Retry and Catch ---- */
 
 /*

@@ -151,6 +151,17 @@ read_registration(AslCompiler *compiler, const AslTree *value, void *target)
 		asl_problem(compiler, value, "must be \"Before\" or \"After\"");
 }
 
+/* Which of the tasks of a queue are taken first: those of higher priority. */
+static void
+read_priority(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	AslAmount  *amount = target;
+
+	asl_read_non_negative(compiler, value, amount);
+	if (amount->given && amount->value > ASL_MAX_PRIORITY)
+		asl_problem(compiler, value, "must not be greater than %d", ASL_MAX_PRIORITY);
+}
+
 /* A field of the other query language. */
 static void
 read_jsonata_field(AslCompiler *compiler, const AslTree *value, void *target)
@@ -416,11 +427,12 @@ static const AslField state_fields[] = {
 	{"WorkflowIdPath", IN_TASK, 0, asl_read_string_expression, BODY(workflow_id_path)},
 	{"WorkflowVersion", IN_TASK, 0, read_workflow_version, 0},
 	{"WaitForResult", IN_TASK, 0, read_wait_for_result, 0},
+	{"ScheduleToStartSeconds", IN_TASK, 0, asl_read_positive, BODY(schedule_to_start)},
+	{"StartToCloseSeconds", IN_TASK, 0, asl_read_positive, BODY(start_to_close)},
+	{"ScheduleToCloseSeconds", IN_TASK, 0, asl_read_positive, BODY(schedule_to_close)},
+	{"Priority", IN_TASK, 0, read_priority, BODY(priority)},
 
 	/* Known, and of the right shape. */
-	{"ScheduleToStartSeconds", IN_TASK, 0, asl_read_ignored_amount, 0},
-	{"StartToCloseSeconds", IN_TASK, 0, asl_read_ignored_amount, 0},
-	{"ScheduleToCloseSeconds", IN_TASK, 0, asl_read_ignored_amount, 0},
 	{"Validator", IN_TASK, 0, asl_read_ignored_text, 0},
 	{"Respond", IN_TASK, 0, asl_read_ignored_text, 0},
 };

@@ -89,7 +89,6 @@ extern bool asl_expect(AslCompiler *compiler, const AslTree *value, AslTreeType 
 extern void asl_read_ignored(AslCompiler *compiler, const AslTree *value, void *target);
 extern void asl_read_ignored_text(AslCompiler *compiler, const AslTree *value, void *target);
 extern void asl_read_ignored_object(AslCompiler *compiler, const AslTree *value, void *target);
-extern void asl_read_ignored_amount(AslCompiler *compiler, const AslTree *value, void *target);
 extern void asl_read_value(AslCompiler *compiler, const AslTree *value, void *target);	/* const AslTree * */
 extern void asl_read_text(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
 extern void asl_read_uri(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */

@@ -178,6 +178,10 @@ struct AslStateBody
 
 	AslAmount	timeout;		/* Task */
 	AslAmount	heartbeat;
+	AslAmount	schedule_to_start;	/* of external activities */
+	AslAmount	start_to_close;
+	AslAmount	schedule_to_close;
+	AslAmount	priority;
 	AslTemplate *credentials;
 	AslTemplate *compensation_input;	/* NULL: the output, or the input where it is registered before */
 	char	   *workflow_id;	/* of a child run */

@@ -229,6 +229,17 @@ asl_compensation_input(const AslState *state, Jsonb *data, const AslEnv *env, Js
 		asl_template_eval(state->body->compensation_input, data, env, input, error);
 }
 
+void
+asl_task_limits(const AslState *state, AslTaskLimits *limits)
+{
+	const AslStateBody *body = state->body;
+
+	limits->schedule_to_start = body->schedule_to_start.value;
+	limits->start_to_close = body->start_to_close.value;
+	limits->schedule_to_close = body->schedule_to_close.value;
+	limits->priority = (int) body->priority.value;
+}
+
 /* ---- Wait ---- */
 
 static bool

@@ -207,15 +207,6 @@ asl_read_non_negative(AslCompiler *compiler, const AslTree *value, void *target)
 	read_whole_number(compiler, value, 0, "a non-negative integer", target);
 }
 
-/* A positive integer that has no meaning yet. */
-void
-asl_read_ignored_amount(AslCompiler *compiler, const AslTree *value, void *target)
-{
-	AslAmount	amount;
-
-	asl_read_positive(compiler, value, &amount);
-}
-
 void
 asl_read_percentage(AslCompiler *compiler, const AslTree *value, void *target)
 {
