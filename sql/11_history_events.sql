@@ -6,9 +6,10 @@
  * the service, the run's history leaves them out.
  *
  * "carries" says what an event's details are: the data that the state was
- * entered with, or left with, or a failure.  A failure's error and cause (and
- * attempt, retry_at where it is retried) are in the transition's details; no
- * transition has two failures.
+ * entered with, or left with, or a failure, or who started an attempt.  A
+ * failure's error and cause (and attempt, retry_at where it is retried) are in
+ * the transition's details; no transition has two failures.  So are worker and
+ * started_at, which is the time of the event that carries 'start'.
  */
 
 INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
@@ -32,6 +33,12 @@ INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
 	('d', 'TaskSucceeded', false, NULL),
 	('e', 'TaskFailed', false, 'failure'),
 	('g', 'TaskTimedOut', false, 'failure'),
+	('o', 'TaskSubmitted', false, NULL),
+	('h', 'ActivityScheduled', true, NULL),
+	('i', 'ActivityStarted', false, 'start'),
+	('j', 'ActivitySucceeded', false, NULL),
+	('k', 'ActivityFailed', false, 'failure'),
+	('n', 'ActivityTimedOut', false, 'failure'),
 	('A', 'LambdaFunctionScheduled', true, NULL),
 	('B', 'LambdaFunctionStarted', true, NULL),
 	('D', 'LambdaFunctionSucceeded', false, NULL),

@@ -138,11 +138,16 @@ CREATE VIEW history WITH (security_barrier) AS
 				pg_catalog.jsonb_build_object('input', r.input) AS details
 			UNION ALL
 			SELECT 1, t.step, t.branch_id, l.position,
-				h.name, t.state, CASE WHEN h.at_begin THEN t.began_at ELSE t.at END,
+				h.name, t.state, CASE
+					WHEN h.carries OPERATOR(pg_catalog.=) 'start' THEN (t.details OPERATOR(pg_catalog.->>) 'started_at')::timestamptz
+					WHEN h.at_begin THEN t.began_at
+					ELSE t.at
+				END,
 				CASE h.carries
 					WHEN 'input' THEN pg_catalog.jsonb_build_object('input', t.prior)
 					WHEN 'output' THEN pg_catalog.jsonb_build_object('output', coalesce(t.data, t.prior))
-					WHEN 'failure' THEN t.details OPERATOR(pg_catalog.-) 'input'
+					WHEN 'failure' THEN t.details OPERATOR(pg_catalog.-) '{input,started_at,worker}'::text[]
+					WHEN 'start' THEN t.details OPERATOR(pg_catalog.-) '{input,started_at,error,cause,details,attempt,retry_at}'::text[]
 				END
 			FROM (
 				SELECT d.step, d.branch_id, d.events, d.state, d.began_at, d.at, d.details, d.data,

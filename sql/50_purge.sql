@@ -69,6 +69,7 @@ BEGIN
 		DELETE FROM expense_flow.request WHERE run_id = ANY (v_doomed) AND starter IS NULL;
 		DELETE FROM expense_flow.request WHERE run_id = ANY (v_doomed) AND starter IS NOT NULL;
 		DELETE FROM expense_flow.compensation WHERE run_id = ANY (v_doomed);
+		DELETE FROM expense_flow.activity_task WHERE run_id = ANY (v_doomed);
 		DELETE FROM expense_flow.run WHERE run_id = ANY (v_doomed);
 		DELETE FROM expense_flow.closed_run WHERE run_id = ANY (v_doomed);
 		removed := cardinality(v_doomed);

@@ -104,6 +104,11 @@ ef_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot, EState *
 #endif
 }
 
+/* ---- libpq/libpq.h ---- */
+
+/* Declared there since 14; that header needs those of GSSAPI, which may not be installed. */
+extern bool pq_check_connection(void);
+
 /* ---- utils/acl.h ---- */
 
 static inline bool

@@ -26,6 +26,7 @@
 #include "engine/settings.h"
 #include "engine/state.h"
 #include "engine/store.h"
+#include "engine/task.h"
 
 /* How long states that do no work may share a transaction. */
 #define LONGEST_WITHOUT_WORK (200 * INT64CONST(1000))
@@ -150,7 +151,10 @@ close_run(EfBranch *branch, EfEnd *end)
 		if (branch->status == EF_BRANCH_JOINING)
 			ef_store_delete_children(&branch->run.run_id, branch->branch_id);
 		if (branch->run.workflow->receives)
+		{
+			ef_task_remove_of_run(&branch->run.run_id);
 			ef_store_delete_messages(&branch->run.run_id);
+		}
 	}
 	ef_finish_closing(&branch->run, &closing, end->status == EF_RUN_SUCCEEDED ? branch->data : NULL);
 	return EF_ADVANCE_CLOSED;

@@ -16,6 +16,9 @@
  * committed by another process, perhaps after a restart, and nobody would
  * hear of the work.
  *
+ * The other way round, a task that was taken from a queue is there again when
+ * the (sub)transaction that took it aborts, and that is announced then.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -41,7 +44,11 @@ const EfAnnouncementReceiver *ef_announcement_receiver = NULL;
 static Announcements due_branches;
 static Announcements closed_runs;
 static Announcements interrupted_runs;
-static Announcements *const all_lists[] = {&due_branches, &closed_runs, &interrupted_runs};
+static Announcements scheduled_tasks;	/* queues */
+static Announcements *const all_lists[] = {&due_branches, &closed_runs, &interrupted_runs, &scheduled_tasks};
+
+/* Queues that get a task back when the (sub)transaction aborts. */
+static Announcements taken_tasks;
 
 static void
 add(Announcements *list, const void *item, Size size)
@@ -90,6 +97,20 @@ ef_announce_interrupt(const pg_uuid_t *run_id)
 		add(&interrupted_runs, run_id, sizeof(*run_id));
 }
 
+void
+ef_announce_task(uint64 queue)
+{
+	if (ef_announcement_receiver != NULL)
+		add(&scheduled_tasks, &queue, sizeof(queue));
+}
+
+void
+ef_announce_task_if_aborted(uint64 queue)
+{
+	if (ef_announcement_receiver != NULL)
+		add(&taken_tasks, &queue, sizeof(queue));
+}
+
 /* ---- the ends of transactions ---- */
 
 static bool
@@ -113,6 +134,21 @@ forget_all(void)
 
 	for (i = 0; i < lengthof(all_lists); i++)
 		memset(all_lists[i], 0, sizeof(Announcements));
+	memset(&taken_tasks, 0, sizeof(taken_tasks));
+}
+
+/* What was taken by this level and inner ones is there again: its locks and marks are gone. */
+static void
+give_back_tasks(int level)
+{
+	Announcements *list = &taken_tasks;
+	int			first = list->count;
+
+	while (first > 0 && list->levels[first - 1] >= level)
+		first--;
+	if (first < list->count)
+		ef_announcement_receiver->tasks_scheduled((const uint64 *) list->items + first, list->count - first);
+	list->count = first;
 }
 
 static void
@@ -128,6 +164,8 @@ deliver(void)
 		receiver->runs_closed((const pg_uuid_t *) closed_runs.items, closed_runs.count);
 	if (interrupted_runs.count > 0)
 		receiver->interrupt_runs((const pg_uuid_t *) interrupted_runs.items, interrupted_runs.count);
+	if (scheduled_tasks.count > 0)
+		receiver->tasks_scheduled((const uint64 *) scheduled_tasks.items, scheduled_tasks.count);
 }
 
 static void
@@ -146,6 +184,9 @@ at_transaction_end(XactEvent event, void *arg)
 			forget_all();
 			break;
 		case XACT_EVENT_ABORT:
+			give_back_tasks(0);
+			forget_all();
+			break;
 		case XACT_EVENT_PREPARE:
 			forget_all();
 			break;
@@ -183,6 +224,10 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransacti
 		else if (event == SUBXACT_EVENT_COMMIT_SUB)
 			give_to_parent(all_lists[i], level);
 	}
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		give_back_tasks(level);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		give_to_parent(&taken_tasks, level);
 }
 
 void

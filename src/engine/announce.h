@@ -43,6 +43,14 @@ typedef struct EfAnnouncementReceiver
 	void		(*prepare_to_wait_for_close) (const pg_uuid_t *run_id);
 	void		(*wait_for_close) (const pg_uuid_t *run_id, long timeout_ms);
 	void		(*end_wait_for_close) (void);
+
+	/* A task was scheduled in each of these queues (ef_queue_key()), or given back to it. */
+	void		(*tasks_scheduled) (const uint64 *queues, int nqueues);
+
+	/* The same for a task in a queue; unserved: the caller goes without having taken any. */
+	void		(*prepare_to_wait_for_task) (uint64 queue);
+	void		(*wait_for_task) (uint64 queue, long timeout_ms);
+	void		(*end_wait_for_task) (uint64 queue, bool unserved);
 } EfAnnouncementReceiver;
 
 extern PGDLLIMPORT const EfAnnouncementReceiver *ef_announcement_receiver;
@@ -53,5 +61,9 @@ extern void ef_announce_closed(const pg_uuid_t *run_id);
 
 /* The run was asked to cancel, or was ended: the statements that background processes run for it are to stop. */
 extern void ef_announce_interrupt(const pg_uuid_t *run_id);
+
+/* A task was scheduled; one was taken, and is there again should the (sub)transaction abort. */
+extern void ef_announce_task(uint64 queue);
+extern void ef_announce_task_if_aborted(uint64 queue);
 
 #endif							/* EF_ANNOUNCE_H */

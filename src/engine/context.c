@@ -75,6 +75,23 @@ ef_push_int(JsonbParseState **state, const char *key, int64 number)
 	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
+void
+ef_push_fields(JsonbParseState **state, Jsonb *object)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	if (object == NULL || JB_ROOT_COUNT(object) == 0)
+		return;
+	iterator = JsonbIteratorInit(&object->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY || token == WJB_VALUE)
+			pushJsonbValue(state, token, &value);
+	}
+}
+
 char *
 ef_format_time(TimestampTz time)
 {
@@ -146,6 +163,15 @@ push_machine(JsonbParseState **state, const EfWorkflow *workflow)
 }
 
 static void
+push_task(JsonbParseState **state, const char *token)
+{
+	push_key(state, "Task");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	ef_push_text(state, "Token", token);
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+static void
 push_map(JsonbParseState **state, int index, Jsonb *value)
 {
 	push_key(state, "Map");
@@ -210,6 +236,8 @@ ef_context_object(void *arg, const char *part, const char *member)
 		push_state(&state, visit);
 	if (is_wanted("StateMachine", part))
 		push_machine(&state, visit->branch->run.workflow);
+	if (visit->task_token && is_wanted("Task", part))
+		push_task(&state, visit->task_token);
 	if (is_wanted("Map", part))
 		push_item(&state, visit);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));

@@ -46,6 +46,12 @@
 #define EF_EVENT_SUCCEEDED		'd'
 #define EF_EVENT_FAILED			'e'
 #define EF_EVENT_TIMED_OUT		'g'
+#define EF_EVENT_SUBMITTED		'o' /* and now waits for its token */
+#define EF_EVENT_ACTIVITY_SCHEDULED	'h'
+#define EF_EVENT_ACTIVITY_STARTED	'i'
+#define EF_EVENT_ACTIVITY_SUCCEEDED	'j'
+#define EF_EVENT_ACTIVITY_FAILED	'k'
+#define EF_EVENT_ACTIVITY_TIMED_OUT	'n'
 #define EF_EVENT_LAMBDA_SCHEDULED	'A'
 #define EF_EVENT_LAMBDA_STARTED		'B'
 #define EF_EVENT_LAMBDA_SUCCEEDED	'D'

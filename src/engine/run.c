@@ -26,6 +26,7 @@
 #include "engine/run.h"
 #include "engine/saga.h"
 #include "engine/store.h"
+#include "engine/task.h"
 #include "errcodes.h"
 
 /* ---- identifiers ---- */
@@ -247,6 +248,7 @@ ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *
 	if (!ef_store_delete_main_branch(run_id, &closing.step))
 		return false;
 	ef_store_delete_children(run_id, 0);
+	ef_task_remove_of_run(run_id);
 	ef_store_delete_messages(run_id);
 	ef_store_insert_closed_run(run_id, &closing);
 	ef_announce_closed(run_id);

@@ -18,6 +18,7 @@
 #include "engine/alias.h"
 #include "engine/child.h"
 #include "engine/engine.h"
+#include "engine/external.h"
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
@@ -25,6 +26,7 @@
 #include "engine/settings.h"
 #include "engine/state.h"
 #include "engine/store.h"
+#include "engine/task.h"
 
 #define LAMBDA_PREFIX "arn:aws:lambda:"
 #define SQL_PREFIX "sql:"
@@ -155,6 +157,13 @@ cancel(EfVisit *visit)
 	/* Only a Task that has begun and not ended yet has an attempt that fails. */
 	if (visit->branch->status == EF_BRANCH_AWAITING)
 		ef_add_event(visit, EF_EVENT_FAILED);
+	if (visit->branch->run.workflow->receives && visit->branch->has_row)
+	{
+		EfBranchKey key;
+
+		ef_branch_key(visit->branch, &key);
+		ef_task_cancel(&key);
+	}
 	return ef_deliver_cancel(visit);
 }
 
@@ -264,8 +273,8 @@ task_event(const EfVisit *visit, char event, char lambda_event)
 }
 
 /* What to do with an activity's result, while its effects can still be undone. */
-static bool
-use_result(Jsonb *result, void *arg, AslError *error)
+bool
+ef_use_result(Jsonb *result, void *arg, AslError *error)
 {
 	EfVisit    *visit = arg;
 
@@ -279,7 +288,7 @@ use_result(Jsonb *result, void *arg, AslError *error)
 EfVisitResult
 ef_finish_task(EfVisit *visit, Jsonb *result)
 {
-	if (!use_result(result, visit, &visit->failure))
+	if (!ef_use_result(result, visit, &visit->failure))
 	{
 		ef_add_event(visit, EF_EVENT_FAILED);
 		return EF_VISIT_FAILED;
@@ -336,7 +345,7 @@ ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
 static EfVisitResult
 visit_sql_task(EfVisit *visit, const char *function)
 {
-	EfActivityCall call = {.function = function, .finish = use_result, .finish_arg = visit};
+	EfActivityCall call = {.function = function, .finish = ef_use_result, .finish_arg = visit};
 	double		heartbeat;
 
 	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &call.input, NULL, &visit->failure) ||
@@ -439,6 +448,18 @@ register_before(EfVisit *visit)
 	return EF_VISIT_RESTS;
 }
 
+/* What follows "sql:": the function, and perhaps .waitForTaskToken. */
+static EfVisitResult
+visit_function(EfVisit *visit, const char *function)
+{
+	size_t		length = strlen(function);
+	size_t		suffix = strlen(EF_TOKEN_SUFFIX);
+
+	if (length > suffix && strcmp(function + length - suffix, EF_TOKEN_SUFFIX) == 0)
+		return ef_visit_callback(visit, pnstrdup(function, length - suffix));
+	return visit_sql_task(visit, function);
+}
+
 static EfVisitResult
 visit_task(EfVisit *visit)
 {
@@ -455,7 +476,9 @@ visit_task(EfVisit *visit)
 		return EF_VISIT_FAILED;
 	}
 	if (strncmp(resource, SQL_PREFIX, strlen(SQL_PREFIX)) == 0)
-		return visit_sql_task(visit, resource + strlen(SQL_PREFIX));
+		return visit_function(visit, resource + strlen(SQL_PREFIX));
+	if (strncmp(resource, EF_ACTIVITY_PREFIX, strlen(EF_ACTIVITY_PREFIX)) == 0)
+		return ef_visit_activity(visit, resource + strlen(EF_ACTIVITY_PREFIX));
 	if (strncmp(resource, SIGNAL_PREFIX, strlen(SIGNAL_PREFIX)) == 0)
 		return visit_signal_task(visit, resource + strlen(SIGNAL_PREFIX));
 	if (strncmp(resource, EF_WORKFLOW_PREFIX, strlen(EF_WORKFLOW_PREFIX)) == 0)
@@ -494,13 +517,14 @@ ef_visit_state(EfVisit *visit)
 /* ---- failures ---- */
 
 static Jsonb *
-failure_details(const AslError *failure, TimestampTz retry_at, int attempt)
+failure_details(const EfVisit *visit, TimestampTz retry_at, int attempt)
 {
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	ef_push_text(&state, "error", failure->name);
-	ef_push_text(&state, "cause", failure->cause);
+	ef_push_text(&state, "error", visit->failure.name);
+	ef_push_text(&state, "cause", visit->failure.cause);
+	ef_push_fields(&state, visit->attempt);
 	if (attempt > 0)
 	{
 		ef_push_int(&state, "attempt", attempt);
@@ -518,20 +542,37 @@ retrier_counts(EfBranch *branch)
 	return branch->retrier_counts;
 }
 
+/* Would an attempt after that many seconds pass the time that all attempts have together? */
+static bool
+passes_limit(const EfVisit *visit, double delay)
+{
+	AslTaskLimits limits;
+
+	if (visit->state->type != ASL_TASK)
+		return false;
+	asl_task_limits(visit->state, &limits);
+	return limits.schedule_to_close > 0 &&
+		(double) (ef_now() - visit->branch->entered_at) / USECS_PER_SEC + delay >= limits.schedule_to_close;
+}
+
 static bool
 retry(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 	double		delay;
 
-	if (visit->state->nretriers == 0 ||
+	if (visit->state->nretriers == 0 || visit->no_retry ||
 		!asl_retry(visit->state, &visit->failure, retrier_counts(branch), &delay))
+		return false;
+	if (visit->has_retry_delay)
+		delay = visit->retry_delay;
+	if (passes_limit(visit, delay))
 		return false;
 	if (branch->retry_count < PG_INT16_MAX)
 		branch->retry_count++;
 	visit->status = EF_BRANCH_RETRYING;
 	visit->due_at = ef_now() + (TimestampTz) (Min(delay, 1e10) * USECS_PER_SEC);
-	visit->details = failure_details(&visit->failure, visit->due_at, branch->retry_count);
+	visit->details = failure_details(visit, visit->due_at, branch->retry_count);
 	return true;
 }
 
@@ -544,12 +585,19 @@ ef_handle_failure(EfVisit *visit)
 	if (retry(visit))
 		return EF_VISIT_RESTS;
 	ef_fail_fork(visit);
+	if (visit->has_task)
+	{
+		EfBranchKey key;
+
+		ef_branch_key(visit->branch, &key);
+		ef_task_remove(&key);
+	}
 	if (!asl_catch(visit->state, visit->branch->data, &visit->failure, &visit->env, &caught, &visit->next,
 				   &visit->output, &visit->variables, &error))
 	{
 		visit->failure = error;
 		caught = false;
 	}
-	visit->details = failure_details(&visit->failure, 0, 0);
+	visit->details = failure_details(visit, 0, 0);
 	return caught ? leave(visit) : EF_VISIT_FAILED;
 }

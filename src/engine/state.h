@@ -49,6 +49,15 @@ typedef struct EfVisit
 	TimestampTz due_at;
 
 	AslError	failure;
+
+	/* Of a Task whose work is done outside. */
+	bool		callback;		/* a function was called, and its token is waited for */
+	char	   *task_token;		/* NULL: none */
+	Jsonb	   *attempt;		/* what the history tells of the attempt; NULL: nothing */
+	bool		has_task;		/* the attempt that failed has a row that the next one needs */
+	bool		no_retry;
+	bool		has_retry_delay;
+	double		retry_delay;	/* seconds */
 } EfVisit;
 
 /* Everything is allocated in the current memory context. */
@@ -81,12 +90,16 @@ extern bool ef_task_timeout_at(EfVisit *visit, TimestampTz *timeout_at);
 
 extern void ef_add_event(EfVisit *visit, char event);
 
+/* What to do with a Task's result; arg is an EfVisit. */
+extern bool ef_use_result(Jsonb *result, void *arg, AslError *error);
+
 /* The context object, `$$`, or the part of it that is wanted (see AslEnv); arg is an EfVisit. */
 extern Jsonb *ef_context_object(void *arg, const char *part, const char *member);
 
-/* Helpers to build an object; a NULL value is left out. */
+/* Helpers to build an object; a NULL value is left out.  ef_push_fields() takes all fields of an object. */
 extern void ef_push_text(JsonbParseState **state, const char *key, const char *value);
 extern void ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *value);
+extern void ef_push_fields(JsonbParseState **state, Jsonb *object);
 extern void ef_push_int(JsonbParseState **state, const char *key, int64 value);
 
 extern Jsonb *ef_empty_object(void);

@@ -139,6 +139,11 @@ startup_shared_memory(void)
 		ConditionVariableInit(&ef_shared->gone);
 		for (i = 0; i < EF_CLOSE_BUCKETS; i++)
 			ConditionVariableInit(&ef_shared->closed[i].cv);
+		for (i = 0; i < EF_QUEUE_BUCKETS; i++)
+		{
+			SpinLockInit(&ef_shared->queues[i].mutex);
+			ConditionVariableInit(&ef_shared->queues[i].cv);
+		}
 		ef_shared->queue_size = queue_size;
 		ef_shared->ndatabases = max_databases;
 		for (i = 0; i < max_databases; i++)

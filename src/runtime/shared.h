@@ -33,6 +33,7 @@
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "storage/spin.h"
 #include "utils/timestamp.h"
 
 #include "engine/announce.h"
@@ -41,6 +42,7 @@
 #define EF_MAX_PROBES		2	/* databases that are looked at, at the same time */
 #define EF_MAX_REQUESTS		64
 #define EF_CLOSE_BUCKETS	128
+#define EF_QUEUE_BUCKETS	128
 
 /* The place of the dispatcher among the workers, for when it has to do their work. */
 #define EF_DISPATCHER_PLACE EF_MAX_WORKERS
@@ -121,6 +123,16 @@ typedef struct EfProbe
 	EfProbeResult result;
 } EfProbe;
 
+/* Sessions that wait for a task in a queue. */
+typedef struct EfQueueBucket
+{
+	slock_t		mutex;
+	int			nwaiting;
+	uint64		queue;			/* of those who wait */
+	bool		mixed;			/* they wait for different ones */
+	ConditionVariable cv;
+} EfQueueBucket;
+
 typedef struct EfShared
 {
 	LWLock	   *lock;
@@ -136,6 +148,7 @@ typedef struct EfShared
 
 	ConditionVariable gone;		/* a dispatcher or worker has left */
 	ConditionVariableMinimallyPadded closed[EF_CLOSE_BUCKETS];	/* some run has closed */
+	EfQueueBucket queues[EF_QUEUE_BUCKETS];
 
 	int			queue_size;
 	int			ndatabases;

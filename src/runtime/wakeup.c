@@ -16,6 +16,7 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 
 #include "compat.h"
 #include "engine/engine.h"
@@ -29,6 +30,10 @@ static void interrupt_runs(const pg_uuid_t *run_ids, int nruns);
 static void prepare_to_wait_for_close(const pg_uuid_t *run_id);
 static void wait_for_close(const pg_uuid_t *run_id, long timeout_ms);
 static void end_wait_for_close(void);
+static void tasks_scheduled(const uint64 *queues, int nqueues);
+static void prepare_to_wait_for_task(uint64 queue);
+static void wait_for_task(uint64 queue, long timeout_ms);
+static void end_wait_for_task(uint64 queue, bool unserved);
 
 static const EfAnnouncementReceiver announcement_receiver = {
 	.branches_due = branches_due,
@@ -37,7 +42,11 @@ static const EfAnnouncementReceiver announcement_receiver = {
 	.workers_run = ef_runtime_serves_database,
 	.prepare_to_wait_for_close = prepare_to_wait_for_close,
 	.wait_for_close = wait_for_close,
-	.end_wait_for_close = end_wait_for_close
+	.end_wait_for_close = end_wait_for_close,
+	.tasks_scheduled = tasks_scheduled,
+	.prepare_to_wait_for_task = prepare_to_wait_for_task,
+	.wait_for_task = wait_for_task,
+	.end_wait_for_task = end_wait_for_task
 };
 
 static const EfChangesReceiver changes_receiver = {
@@ -196,4 +205,113 @@ static void
 end_wait_for_close(void)
 {
 	ConditionVariableCancelSleep();
+}
+
+/*
+ * Those who wait for tasks share a number of condition variables as well.  As
+ * long as all at one of them wait for the same queue, each task wakes one of
+ * them; else it wakes all.  Whoever was waked and leaves without a task wakes
+ * another one, for whom it may be.
+ */
+static uint64
+queue_of_database(uint64 queue)
+{
+	return hash_combine64(queue, MyDatabaseId);
+}
+
+static EfQueueBucket *
+queue_bucket(uint64 queue)
+{
+	return &ef_shared->queues[queue_of_database(queue) % EF_QUEUE_BUCKETS];
+}
+
+static void
+task_scheduled(uint64 queue)
+{
+	EfQueueBucket *bucket = queue_bucket(queue);
+	bool		awaited;
+	bool		mixed;
+
+	SpinLockAcquire(&bucket->mutex);
+	mixed = bucket->mixed;
+	awaited = bucket->nwaiting > 0 && (mixed || bucket->queue == queue_of_database(queue));
+	SpinLockRelease(&bucket->mutex);
+	if (mixed)
+		ConditionVariableBroadcast(&bucket->cv);
+	else if (awaited)
+		ConditionVariableSignal(&bucket->cv);
+}
+
+static void
+tasks_scheduled(const uint64 *queues, int nqueues)
+{
+	int			i;
+
+	for (i = 0; i < nqueues; i++)
+		task_scheduled(queues[i]);
+}
+
+static bool waits_for_task = false;
+static uint64 awaited_queue;
+
+static void
+end_wait_at_exit(int code, Datum arg)
+{
+	if (waits_for_task)
+		end_wait_for_task(awaited_queue, true);
+}
+
+/* Called before each look, so perhaps while this session is counted already. */
+static void
+prepare_to_wait_for_task(uint64 queue)
+{
+	static bool registered = false;
+	EfQueueBucket *bucket = queue_bucket(queue);
+
+	if (!registered)
+	{
+		before_shmem_exit(end_wait_at_exit, (Datum) 0);
+		registered = true;
+	}
+	if (!waits_for_task)
+	{
+		waits_for_task = true;
+		awaited_queue = queue;
+		SpinLockAcquire(&bucket->mutex);
+		if (bucket->nwaiting++ == 0)
+		{
+			bucket->queue = queue_of_database(queue);
+			bucket->mixed = false;
+		}
+		else if (bucket->queue != queue_of_database(queue))
+			bucket->mixed = true;
+		SpinLockRelease(&bucket->mutex);
+	}
+	ConditionVariablePrepareToSleep(&bucket->cv);
+}
+
+static void
+wait_for_task(uint64 queue, long timeout_ms)
+{
+	static uint32 wait_event = 0;
+
+	(void) ConditionVariableTimedSleep(&queue_bucket(queue)->cv, timeout_ms,
+									   ef_wait_event(&wait_event, "ExpenseFlowTask"));
+}
+
+static void
+end_wait_for_task(uint64 queue, bool unserved)
+{
+	EfQueueBucket *bucket = queue_bucket(queue);
+
+	ConditionVariableCancelSleep();
+	if (waits_for_task)
+	{
+		waits_for_task = false;
+		SpinLockAcquire(&bucket->mutex);
+		bucket->nwaiting--;
+		SpinLockRelease(&bucket->mutex);
+	}
+	if (unserved)
+		task_scheduled(queue);
 }

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * external.h
+ *	  Tasks whose work is done outside: external activities, and SQL functions
+ *	  with .waitForTaskToken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EF_EXTERNAL_H
+#define EF_EXTERNAL_H
+
+#include "engine/state.h"
+
+#define EF_ACTIVITY_PREFIX	"activity:"
+#define EF_TOKEN_SUFFIX		".waitForTaskToken"
+
+/* Visit a Task whose resource is activity:queue/name; where is what follows "activity:". */
+extern EfVisitResult ef_visit_activity(EfVisit *visit, const char *where);
+
+/* Visit a Task that calls a function and then waits for its token. */
+extern EfVisitResult ef_visit_callback(EfVisit *visit, const char *function);
+
+/* How an attempt has ended, as the message to its branch tells. */
+typedef struct EfOutcome
+{
+	int32		step;			/* of the attempt */
+	TimestampTz started_at;		/* DT_NOEND: not known */
+	char	   *worker;			/* NULL: not known */
+	Jsonb	   *result;			/* NULL: it failed */
+	char	   *error;
+	char	   *cause;			/* NULL: none */
+	Jsonb	   *details;		/* of the failure; NULL: none */
+	bool		non_retryable;
+	double		retry_delay;	/* seconds; negative: as the retrier says */
+} EfOutcome;
+
+extern void ef_send_outcome(const EfBranchKey *key, const EfOutcome *outcome);
+
+#endif							/* EF_EXTERNAL_H */
