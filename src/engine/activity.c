@@ -32,11 +32,19 @@
 #include "engine/timer.h"
 
 /*
- * An activity that fails to be serialized, or deadlocks, this many times in a row is at fault itself.
+ * An activity that fails to be serialized, or deadlocks, this many times in a row is at fault itself.  Counted in
+ * each process, for the branches that it repeated last; where two of them share a place, one is counted anew.
  */
 #define MAX_REPETITIONS 20
+#define REPETITION_SLOTS 256
 
-static int	repetitions;		/* of this process's last activity */
+typedef struct Repetition
+{
+	uint64		subject;
+	int			count;
+} Repetition;
+
+static Repetition repetitions[REPETITION_SLOTS];
 
 /* A call in progress. */
 typedef struct Execution
@@ -246,6 +254,29 @@ timed_out(Execution *exec)
 
 /* ---- failures ---- */
 
+/* Count another repetition for this branch. */
+static int
+count_repetition(uint64 subject)
+{
+	Repetition *repetition = &repetitions[subject % REPETITION_SLOTS];
+
+	if (repetition->subject != subject)
+	{
+		repetition->subject = subject;
+		repetition->count = 0;
+	}
+	return ++repetition->count;
+}
+
+static void
+forget_repetitions(uint64 subject)
+{
+	Repetition *repetition = &repetitions[subject % REPETITION_SLOTS];
+
+	if (repetition->subject == subject)
+		repetition->count = 0;
+}
+
 static void
 end_subtransaction(Execution *exec, bool commit)
 {
@@ -265,7 +296,7 @@ conclude(Execution *exec, Jsonb *result)
 	bool		good;
 
 	MemoryContextSwitchTo(exec->context);
-	repetitions = 0;
+	forget_repetitions(call->subject);
 	ef_timer_stop(&exec->timer);
 	if (exec->timer.fired)		/* and the function went on in spite of it */
 	{
@@ -285,7 +316,7 @@ is_to_be_raised(const Execution *exec, const ErrorData *edata)
 		return MyBackendType != B_BG_WORKER || ef_timer_outer_fired(&exec->timer);
 	if (ProcDiePending)
 		return true;
-	return ef_is_repeatable(edata->sqlerrcode) && ++repetitions <= MAX_REPETITIONS;
+	return ef_is_repeatable(edata->sqlerrcode) && count_repetition(exec->call->subject) <= MAX_REPETITIONS;
 }
 
 /* The current error has been caught. */
@@ -308,7 +339,7 @@ fail(Execution *exec)
 		return timed_out(exec);
 	if (is_to_be_raised(exec, edata))
 		ReThrowError(edata);
-	repetitions = 0;
+	forget_repetitions(call->subject);
 	ef_failure_from_error(edata, &call->failure);
 	if (exec->converting)
 		call->failure.cause = psprintf("argument \"%s\": %s", exec->converting, call->failure.cause);

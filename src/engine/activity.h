@@ -23,6 +23,7 @@ typedef struct EfActivityCall
 {
 	const char *function;		/* what follows "sql:" in the resource */
 	Oid			role;			/* whose rights it has */
+	uint64		subject;		/* stands for the branch: repetitions are counted for it */
 	Jsonb	   *input;
 	double		timeout_seconds;	/* 0: none */
 	int64		remaining;		/* microseconds of the run; PG_INT64_MAX: no deadline */

@@ -110,10 +110,16 @@ ef_branch_set_data(EfBranch *branch, Jsonb *data, Jsonb *variables)
 
 /* ---- the lock ---- */
 
+uint64
+ef_branch_hash(const pg_uuid_t *run_id, int32 branch_id)
+{
+	return hash_bytes_extended((const unsigned char *) run_id, UUID_LEN, (uint64) branch_id);
+}
+
 static void
 set_lock_tag(const EfBranchKey *key, LOCKTAG *tag)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) &key->run_id, UUID_LEN, (uint64) key->branch_id);
+	uint64		hash = ef_branch_hash(&key->run_id, key->branch_id);
 
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, LOCK_CLASS_BRANCH);
 	tag->locktag_lockmethodid = DEFAULT_LOCKMETHOD;

@@ -60,6 +60,9 @@ extern void ef_branch_delete_contexts(EfBranch *branch);
 /* Make these the branch's data and variables; they may be parts of the present ones. */
 extern void ef_branch_set_data(EfBranch *branch, Jsonb *data, Jsonb *variables);
 
+/* A number that stands for a branch; two of them have the same one hardly ever. */
+extern uint64 ef_branch_hash(const pg_uuid_t *run_id, int32 branch_id);
+
 /* ---- the claim: at most one branch is claimed by a process ---- */
 
 /*

@@ -26,7 +26,7 @@
 #include "engine/settings.h"
 #include "engine/workflow.h"
 
-double		ef_transaction_budget = 2.0;
+double		ef_transaction_budget = 0.0;
 char	   *ef_activity_search_path;
 int			ef_data_limit = 256 * 1024;
 
@@ -110,7 +110,7 @@ define_settings(void)
 	DefineCustomRealVariable("expense_flow.transaction_budget",
 							 "Steps of a run share a transaction while it is younger than this.",
 							 "Zero commits after each SQL activity.",
-							 &ef_transaction_budget, 2.0, 0.0, 60000.0,
+							 &ef_transaction_budget, 0.0, 0.0, 60000.0,
 							 PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("expense_flow.activity_search_path",
 							   "The search_path in which SQL activities run.",
