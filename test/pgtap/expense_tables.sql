@@ -12,14 +12,14 @@ SELECT fk_ok('expense_flow', 'transfer', 'from_account', 'expense_flow', 'accoun
 SELECT is_empty($$
 	SELECT a.attrelid::regclass, a.attname
 	FROM pg_attribute a
-	WHERE a.attrelid IN ('expense_flow.account'::regclass, 'expense_flow.transaction'::regclass, 'expense_flow.transfer'::regclass)
+	WHERE a.attrelid IN ('expense_flow.account'::regclass, 'expense_flow.transaction'::regclass, 'expense_flow.transfer'::regclass, 'expense_flow.expense'::regclass)
 		  AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN ('float4'::regtype, 'float8'::regtype, 'money'::regtype)
 $$, 'no floating point anywhere');
 SELECT set_eq($$
 	SELECT format('%s.%s', c.relname, a.attname)
 	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 	WHERE a.atttypid = 'expense_flow.money_amount'::regtype AND c.relkind = 'r'
-$$, ARRAY['account.balance', 'account.spending_limit', 'transaction.amount', 'transfer.amount'], 'money is exact');
+$$, ARRAY['account.balance', 'account.spending_limit', 'expense.amount', 'transaction.amount', 'transfer.amount'], 'money is exact');
 SELECT set_has($$
 	SELECT c.relname::text FROM pg_extension e, unnest(e.extconfig) t JOIN pg_class c ON c.oid = t WHERE e.extname = 'expense_flow'
 $$, $$VALUES ('account'), ('account_account_id_seq'), ('transaction'), ('transfer')$$, 'the data is dumped');
