@@ -15,6 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "asl/path_tree.h"
 #include "asl/value.h"
@@ -29,6 +30,7 @@ typedef struct Walk
 {
 	JsonbValue	document;		/* what "$" means inside filters */
 	const AslEnv *env;
+	MemoryContext cxt;			/* where what must last as long as the walk is made */
 	Jsonb	   *context;		/* the context object, once it was asked for */
 	AslError   *error;
 } Walk;
@@ -86,6 +88,8 @@ operand_value(Walk *walk, const Operand *operand, Slot *slots, const JsonbValue 
 			  JsonbValue *value, bool *found)
 {
 	Slot	   *slot;
+	MemoryContext old;
+	bool		done;
 
 	*found = true;
 	if (operand->path == NULL)
@@ -99,7 +103,10 @@ operand_value(Walk *walk, const Operand *operand, Slot *slots, const JsonbValue 
 	slot = &slots[operand->slot];
 	if (!slot->known)
 	{
-		if (!walk_path(walk, operand->path, item, &slot->value, &slot->found))
+		old = MemoryContextSwitchTo(GetMemoryChunkContext(slots));
+		done = walk_path(walk, operand->path, item, &slot->value, &slot->found);
+		MemoryContextSwitchTo(old);
+		if (!done)
 			return false;
 		slot->known = true;
 	}
@@ -370,9 +377,26 @@ filter_accepts(Walk *walk, const FilterNode *node, Slot *slots, const JsonbValue
 	return false;				/* keep the compiler quiet */
 }
 
+/*
+ * Try one item.  What that takes is left in scratch and soon forgotten, lest it add up over many items; but not
+ * an error.
+ */
+static bool
+try_item(Walk *walk, const Filter *filter, Slot *slots, MemoryContext scratch, const JsonbValue *item, bool *accepts)
+{
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	bool		done = filter_accepts(walk, filter->root, slots, item, accepts);
+
+	MemoryContextSwitchTo(old);
+	if (done)
+		MemoryContextReset(scratch);
+	return done;
+}
+
 /* A filter picks from an array's elements; an object passes or does not as a whole. */
 static bool
-apply_filter(Walk *walk, const Filter *filter, Slot *slots, const JsonbValue *value, JsonbValue *selected)
+apply_filter(Walk *walk, const Filter *filter, Slot *slots, MemoryContext scratch,
+			 const JsonbValue *value, JsonbValue *selected)
 {
 	AslEach		each;
 	JsonbValue	key;
@@ -381,14 +405,14 @@ apply_filter(Walk *walk, const Filter *filter, Slot *slots, const JsonbValue *va
 
 	if (asl_value_is_object(value))
 	{
-		if (!filter_accepts(walk, filter->root, slots, value, &accepts))
+		if (!try_item(walk, filter, slots, scratch, value, &accepts))
 			return false;
 		return !accepts || select_value(walk, selected, value);
 	}
 	for (asl_each_init(&each, value); asl_each_next(&each, &key, &member);)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!filter_accepts(walk, filter->root, slots, &member, &accepts))
+		if (!try_item(walk, filter, slots, scratch, &member, &accepts))
 			return false;
 		if (accepts && !select_value(walk, selected, &member))
 			return false;
@@ -496,7 +520,8 @@ apply_descend(Walk *walk, const JsonbValue *value, JsonbValue *selected)
 
 /* What one step selects of one value is appended to *selected. */
 static bool
-apply_step(Walk *walk, const PathStep *step, bool last, Slot *slots, const JsonbValue *value, JsonbValue *selected)
+apply_step(Walk *walk, const PathStep *step, bool last, Slot *slots, MemoryContext scratch,
+		   const JsonbValue *value, JsonbValue *selected)
 {
 	JsonbValue	member;
 
@@ -532,7 +557,7 @@ apply_step(Walk *walk, const PathStep *step, bool last, Slot *slots, const Jsonb
 		case STEP_DESCEND:
 			return apply_descend(walk, value, selected);
 		case STEP_FILTER:
-			return apply_filter(walk, step->filter, slots, value, selected);
+			return apply_filter(walk, step->filter, slots, scratch, value, selected);
 	}
 	elog(ERROR, "unrecognized kind of step: %d", (int) step->kind);
 	return false;				/* keep the compiler quiet */
@@ -550,15 +575,22 @@ walk_many(Walk *walk, const AslPath *path, JsonbValue *value)
 		const PathStep *step = &path->steps[i];
 		JsonbValue	selected = asl_value_empty_array();
 		Slot	   *slots = NULL;
+		MemoryContext scratch = NULL;
 
-		if (step->kind == STEP_FILTER && step->filter->nslots > 0)
-			slots = palloc0(step->filter->nslots * sizeof(Slot));
+		if (step->kind == STEP_FILTER)
+		{
+			slots = palloc0(Max(step->filter->nslots, 1) * sizeof(Slot));
+			scratch = AllocSetContextCreate(CurrentMemoryContext, "path filter", ALLOCSET_SMALL_SIZES);
+		}
 		for (int j = 0; j < current.val.array.nElems; j++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (!apply_step(walk, step, i == path->nsteps - 1, slots, &current.val.array.elems[j], &selected))
+			if (!apply_step(walk, step, i == path->nsteps - 1, slots, scratch,
+							&current.val.array.elems[j], &selected))
 				return false;
 		}
+		if (scratch)
+			MemoryContextDelete(scratch);
 		if (current.val.array.elems)
 			pfree(current.val.array.elems);
 		current = selected;
@@ -712,10 +744,12 @@ context_value(Walk *walk, const AslPath *path, JsonbValue *value)
 	const AslEnv *env = walk->env;
 	bool		all = has_filter(path) || step_name(path, 0) == NULL;
 	Jsonb	   *context = walk->context;
+	MemoryContext old = MemoryContextSwitchTo(walk->cxt);
 
 	if (context == NULL && env->context)
 		context = all ? env->context(env->context_arg, NULL, NULL) :
 			env->context(env->context_arg, step_name(path, 0), step_name(path, 1));
+	MemoryContextSwitchTo(old);
 	if (all)
 		walk->context = context;
 	if (context)
@@ -766,7 +800,7 @@ bool
 asl_path_find(const AslPath *path, Jsonb *input, const AslEnv *env,
 			  JsonbValue *value, bool *found, AslError *error)
 {
-	Walk		walk = {asl_value_of(input), env, NULL, error};
+	Walk		walk = {asl_value_of(input), env, CurrentMemoryContext, NULL, error};
 
 	/* Inside its filters, "$" means the document that the path itself is applied to. */
 	if (path->root != ASL_ROOT_INPUT)
