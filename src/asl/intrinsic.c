@@ -227,7 +227,7 @@ compare_hashed(const void *a, const void *b)
 	return ha->index > hb->index ? 1 : -1;
 }
 
-/* Equal values have equal hashes, however they are stored; a number's ignores trailing zeros. */
+/* Equal scalars and documents have equal hashes; a number's ignores trailing zeros. */
 static void
 hash_value(const JsonbValue *value, uint32 *hash)
 {
@@ -237,7 +237,7 @@ hash_value(const JsonbValue *value, uint32 *hash)
 
 	if (IsAJsonbScalar(value))
 		JsonbHashScalarValue(value, hash);
-	else if (value->type == jbvBinary)
+	else
 	{
 		iterator = JsonbIteratorInit(value->val.binary.data);
 		while ((token = JsonbIteratorNext(&iterator, &part, false)) != WJB_DONE)
@@ -247,12 +247,20 @@ hash_value(const JsonbValue *value, uint32 *hash)
 				JsonbHashScalarValue(&part, hash);
 		}
 	}
-	else
-	{
-		/* An array that another call has made: as deep as calls are nested. */
-		for (int i = 0; value->type == jbvArray && i < value->val.array.nElems; i++)
-			hash_value(&value->val.array.elems[i], hash);
-	}
+}
+
+/* What a path or another call has put together becomes a document of its own, in which keys have their order. */
+static bool
+settle_value(AslCall *call, JsonbValue *value)
+{
+	Jsonb	   *document;
+
+	if (IsAJsonbScalar(value) || value->type == jbvBinary)
+		return true;
+	if (!asl_value_build(value, &document, call->error))
+		return false;
+	*value = asl_value_of(document);
+	return true;
 }
 
 static bool
@@ -270,6 +278,8 @@ intrinsic_array_unique(AslCall *call, JsonbValue *result)
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (!settle_value(call, &elements[i]))
+			return false;
 		hashed[i].hash = 0;
 		hash_value(&elements[i], &hashed[i].hash);
 		hashed[i].index = i;
