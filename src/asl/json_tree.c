@@ -138,8 +138,9 @@ find_duplicate_keys(TreeParser *parser, const AslTree *object)
 	sorted = palloc(object->nchildren * sizeof(AslTree *));
 	memcpy(sorted, object->children, object->nchildren * sizeof(AslTree *));
 	qsort(sorted, object->nchildren, sizeof(AslTree *), compare_keys);
-	for (int i = 1; i < object->nchildren; i++)
+	for (int i = 1; i < object->nchildren && !asl_findings_full(*parser->findings); i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
 			tree_finding(parser, sorted[i], pstrdup("duplicate key"));
 	}
@@ -331,6 +332,14 @@ asl_tree_field(const AslTree *object, const char *key)
 	return NULL;
 }
 
+/* Of a long key, only as much as shows that the path is too long. */
+void
+asl_append_path_key(StringInfo path, const char *key)
+{
+	appendStringInfoChar(path, '/');
+	appendBinaryStringInfo(path, key, strnlen(key, ASL_MAX_PATH + 1));
+}
+
 char *
 asl_tree_path(const AslTree *tree)
 {
@@ -341,12 +350,12 @@ asl_tree_path(const AslTree *tree)
 	for (; tree->parent != NULL; tree = tree->parent)
 		chain[n++] = tree;
 	initStringInfo(&path);
-	if (n == 0)
+	if (n == 0 || chain[n - 1]->key == NULL)
 		appendStringInfoChar(&path, '/');
-	while (n-- > 0)
+	while (n-- > 0 && path.len <= ASL_MAX_PATH)
 	{
 		if (chain[n]->key)
-			appendStringInfo(&path, "/%s", chain[n]->key);
+			asl_append_path_key(&path, chain[n]->key);
 		else
 			appendStringInfo(&path, "[%d]", chain[n]->index);
 	}
@@ -381,6 +390,7 @@ asl_tree_resolve(const AslTree *root, const char *path)
 		const AslTree *next = NULL;
 		size_t		taken = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < tree->nchildren; i++)
 		{
 			const AslTree *child = tree->children[i];

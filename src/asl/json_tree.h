@@ -10,6 +10,7 @@
 #define ASL_JSON_TREE_H
 
 #include "asl/asl.h"
+#include "lib/stringinfo.h"
 
 /* Arrays and objects inside each other, and bytes of a definition, beyond which it is refused. */
 #define ASL_MAX_NESTING 1000
@@ -66,6 +67,7 @@ extern AslTree *asl_tree_field(const AslTree *object, const char *key);
 #define ASL_MAX_PATH 4096
 extern char *asl_tree_path(const AslTree *tree);
 extern char *asl_shorten_path(char *path);
+extern void asl_append_path_key(StringInfo path, const char *key);
 extern const AslTree *asl_tree_resolve(const AslTree *root, const char *path);
 
 extern bool asl_tree_is_string(const AslTree *tree, const char *text);

@@ -56,11 +56,13 @@ place_text(const Place *place)
 	initStringInfo(&text);
 	foreach(cell, places)
 	{
+		if (text.len > ASL_MAX_PATH)
+			break;
 		place = lfirst(cell);
 		if (place->name == NULL)
 			appendStringInfo(&text, "[%d]", place->index);
 		else if (place->parent)
-			appendStringInfo(&text, "/%s", place->name);
+			asl_append_path_key(&text, place->name);
 		else
 			appendStringInfoString(&text, place->name);
 	}
