@@ -121,7 +121,7 @@ read_string(Parser *parser, bool keep_escapes)
 	if (parser->p >= parser->end)
 		return problem(parser, "a quote is not closed");
 	parser->p++;
-	expr->literal = asl_value_text(text.data, text.len);
+	expr->literal = asl_take_text(&text);
 	return expr;
 }
 

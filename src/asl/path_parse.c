@@ -167,6 +167,15 @@ read_escape(Parser *parser, bool quoted, StringInfo text)
 	return true;
 }
 
+static PathName
+take_name(StringInfo text)
+{
+	JsonbValue	value = asl_take_text(text);
+	PathName	name = {value.val.string.val, value.val.string.len};
+
+	return name;
+}
+
 static bool
 read_quoted(Parser *parser, PathName *name)
 {
@@ -186,8 +195,7 @@ read_quoted(Parser *parser, PathName *name)
 	if (parser->p >= parser->end)
 		return problem(parser, "a quote is not closed");
 	parser->p++;
-	name->text = text.data;
-	name->length = text.len;
+	*name = take_name(&text);
 	return true;
 }
 
@@ -284,7 +292,6 @@ read_dotted(Parser *parser, StepList *list, PathFunction *function)
 {
 	StringInfoData text;
 	const char *start = parser->p;
-	PathName	name;
 
 	initStringInfo(&text);
 	while (parser->p < parser->end)
@@ -306,12 +313,11 @@ read_dotted(Parser *parser, StepList *list, PathFunction *function)
 		return read_function(parser, text.data, function);
 	if (parser->p == start + 1 && *start == '*')
 	{
+		pfree(text.data);
 		add_step(list, STEP_WILDCARD);
 		return true;
 	}
-	name.text = text.data;
-	name.length = text.len;
-	add_name_step(list, name);
+	add_name_step(list, take_name(&text));
 	return true;
 }
 
@@ -689,11 +695,11 @@ compile_regex(Parser *parser, const char *pattern, int length, int flags, regex_
 	code = pg_regcomp(regex, wide, pg_mb2wchar_with_len(anchored.data, wide, anchored.len),
 					  flags, DEFAULT_COLLATION_OID);
 	pfree(wide);
-	CHECK_FOR_INTERRUPTS();
 	if (code != REG_OKAY)
 	{
 		char		message[100];
 
+		CHECK_FOR_INTERRUPTS();	/* REG_CANCEL */
 		pg_regerror(code, regex, message, sizeof(message));
 		return problem(parser, "invalid regular expression: %s", message);
 	}

@@ -21,6 +21,9 @@ extern bool asl_append_code_point(StringInfo text, pg_wchar code);
 /* What follows "\u": four digits, or a surrogate pair's second half, too. */
 extern bool asl_read_unicode_escape(const char **p, const char *end, StringInfo text);
 
+/* Its text as a string, in no more memory than that needs; the buffer is freed. */
+extern JsonbValue asl_take_text(StringInfo text);
+
 /* A number in JSON's form.  False: there is none, or (*end moved) it is out of range. */
 extern bool asl_read_number(const char *p, const char *limit, const char **end, JsonbValue *value);
 

@@ -258,6 +258,15 @@ asl_append_code_point(StringInfo text, pg_wchar code)
 	return true;
 }
 
+JsonbValue
+asl_take_text(StringInfo text)
+{
+	JsonbValue	result = asl_value_text(pnstrdup(text->data, text->len), text->len);
+
+	pfree(text->data);
+	return result;
+}
+
 /* Four hexadecimal digits at *p, which moves behind them. */
 static bool
 read_hex4(const char **p, const char *end, pg_wchar *code)
@@ -435,17 +444,20 @@ read_string(Reader *reader, JsonbValue *value)
 			appendStringInfoChar(&text, c);
 			continue;
 		}
-		c = reader->p < reader->end ? *reader->p++ : '\0';
+		c = reader->p < reader->end ? *reader->p : '\0';
 		for (const char *e = escapes; *e && !escape; e += 2)
 			escape = *e == c ? e + 1 : NULL;
+		if (!escape && c != 'u')
+			return problem_at(reader, "invalid escape in a string");
+		reader->p++;
 		if (escape)
 			appendStringInfoChar(&text, *escape);
-		else if (c != 'u' || !asl_read_unicode_escape(&reader->p, reader->end, &text))
+		else if (!asl_read_unicode_escape(&reader->p, reader->end, &text))
 			return problem_at(reader, "invalid escape in a string");
 	}
 	if (!accept(reader, '"'))
 		return problem_at(reader, "unclosed string");
-	*value = asl_value_text(text.data, text.len);
+	*value = asl_take_text(&text);
 	return true;
 }
 
