@@ -63,7 +63,8 @@ make_item_context(void *arg, const char *part, const char *member)
 {
 	ItemContext *context = arg;
 	bool		only_map = part && strcmp(part, "Map") == 0;
-	Jsonb	   *outer = only_map ? NULL : context->env->context(context->env->context_arg, part, member);
+	const AslEnv *env = context->env;
+	Jsonb	   *outer = only_map || !env->context ? NULL : env->context(env->context_arg, part, member);
 	JsonbValue	map = item_value(context);
 	JsonbValue	object = asl_value_empty_object();
 	JsonbValue	fields;
