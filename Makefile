@@ -3,6 +3,7 @@
 #   make, make install, make installcheck    as for every PGXS extension
 #   make check    everything from nothing: packages (as root), build, private server, all tests
 #   make check-debug    make check with assertions and the compiler's undefined behaviour sanitizer
+#   make check-long    the same set-up, then what takes long: fuzzing of the language
 #   make conformance    the same set-up, then the recorded cases of the language, each failing one shown
 #   make demo     the same set-up, then a guided tour on the private server
 #   make bench    the same set-up, then the benchmarks
@@ -13,7 +14,7 @@
 PG_CONFIG ?= pg_config
 
 DEBUG_COPT = -DUSE_ASSERT_CHECKING=1 -fsanitize=undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined
-SELF_CONTAINED = check check-debug conformance demo bench
+SELF_CONTAINED = check check-debug check-long conformance demo bench
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 
@@ -26,6 +27,8 @@ check:
 	+@test/check
 check-debug:
 	+@COPT='$(DEBUG_COPT)' test/check
+check-long:
+	+@test/check_long
 conformance:
 	+@test/with_server conformance -- test/conformance/run --verbose
 demo:

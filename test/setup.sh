@@ -1,4 +1,4 @@
-# Sourced by test/check and test/with_server: what both do first.
+# Sourced by test/check, test/check_long and test/with_server: what all do first, and counting.
 #
 #   set_up ARGS...	packages; a place where the user that servers run as can work; build and install
 #
@@ -75,4 +75,45 @@ set_up()
 	if ! readable_tree; then run_in_copy "$@"; fi
 	lock_tree
 	COPT=${COPT--Werror} "$top/test/private_server" install 9<&-
+}
+
+# ---- counting what passed ----
+
+passed=0
+failed=0
+
+count()							# PASSED FAILED
+{
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+}
+
+finish()
+{
+	echo "$passed passed, $failed failed"
+	if [ $failed -gt 0 ] || [ $passed = 0 ]; then exit 1; fi
+	exit 0
+}
+
+# The scripts of a directory, which print "ok …" and "not ok …" lines, or just exit with 0 or not.
+run_scripts()					# DIRECTORY
+{
+	local script out status
+
+	for script in "$1"/*; do
+		[ -x "$script" ] && [ -f "$script" ] || continue
+		say "$script"
+		status=0
+		out=$("$script" 2>&1 </dev/null) || status=$?
+		[ -z "$out" ] || echo "$out" | head -c 20000
+		if echo "$out" | grep -qE '^(not )?ok\b'; then
+			count "$(echo "$out" | grep -cE '^ok\b' || true)" "$(echo "$out" | grep -cE '^not ok\b' || true)"
+			if [ $status != 0 ] && ! echo "$out" | grep -qE '^not ok\b'; then count 0 1; fi
+		elif [ $status = 0 ]; then
+			count 1 0
+		else
+			echo "$script failed"
+			count 0 1
+		fi
+	done
 }
