@@ -93,7 +93,7 @@ SELECT cancel_workflow('cancel_tree', 'all of it');
 CALL run_pending();
 SELECT b.state, b.status, b.cancel_requested, count(*) FROM branches b JOIN find_runs('cancel_tree') r USING (run_id) GROUP BY 1, 2, 3 ORDER BY 1, 2;
 CALL run_pending('10 s');
-SELECT what, count(*) FROM cancel_test.log GROUP BY what ORDER BY min(n);
+SELECT DISTINCT what FROM cancel_test.log ORDER BY what;
 SELECT * FROM cancel_test.settle('cancel_tree');
 SELECT count(*) FROM branch b JOIN run r USING (run_id) WHERE r.workflow_id = 'cancel_tree';
 
