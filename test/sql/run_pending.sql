@@ -53,7 +53,7 @@ SELECT expense_flow.create_workflow('pending_chain', '{"StartAt": "W1", "States"
 	"W3": {"Type": "Wait", "SecondsPath": "$.n", "End": true}}}');
 TRUNCATE pending_effect;
 SELECT expense_flow.start_workflow('pending_chain', jsonb_build_object('n', n), 'chain ' || n, start_delay => make_interval(secs => n)) IS NOT NULL AS started
-	FROM unnest(ARRAY[30, 10, 20]) n;
+	FROM unnest(ARRAY[30, 10, 25]) n;
 CALL expense_flow.run_pending('115 s');
 SELECT n FROM pending_effect ORDER BY xid;
 CALL expense_flow.run_pending('10 minutes');

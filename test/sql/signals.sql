@@ -10,10 +10,12 @@ SELECT create_workflow('signal_three', '{"StartAt": "A", "States": {
 
 -- Out of order, before anything waits; kept in the order of a name.
 SELECT count(start_workflow('signal_three', workflow_id => 'signal_early'));
+BEGIN;
 SELECT signal_workflow('signal_early', 'two', '{"x": 2}');
 SELECT signal_workflow('signal_early', 'one', '"first"');
 SELECT signal_workflow('signal_early', 'one', '"second"');
 SELECT signal_workflow('signal_early', 'three');
+COMMIT;
 CALL run_pending();
 SELECT status, output FROM find_runs('signal_early');
 SELECT count(*) FROM message m JOIN find_runs('signal_early') USING (run_id);
