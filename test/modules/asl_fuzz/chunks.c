@@ -193,7 +193,7 @@ chunks_stats(MemoryContext header, MemoryStatsPrintFunc print, void *passthru,
 		totals->totalspace += header->mem_allocated;
 }
 
-static void
+static pg_attribute_unused() void
 chunks_verify(MemoryContext header)
 {
 }
