@@ -9,7 +9,9 @@
  * All statements find their rows through an index, and must: the tables are
  * often nearly empty when a plan is made and large a minute later, and a plan
  * is kept until somebody analyzes the table.  So plans are generic, and made
- * with sequential scans off.
+ * with sequential scans off.  And where a row is to be found by three columns,
+ * the third of which comes from another row, a subquery keeps the planner from
+ * taking only the first two, the constants, for the index and filtering the rest.
  *
  *-------------------------------------------------------------------------
  */
@@ -108,11 +110,11 @@ static const Statement statements[STATEMENT_COUNT] = {
 		"SELECT b.parent_id, b.item, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
 		" b.state, b.context, b.variables, b.pending,"
 		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
-		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END, t.output,"
+		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END,"
+		" (SELECT t.output FROM expense_flow.transition t WHERE t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
+		" AND t.branch_id" EQ "b.branch_id),"
 		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason, r.parent_run_id, r.parent_branch_id"
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
-		" LEFT JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
-		" AND t.branch_id" EQ "b.branch_id"
 		" WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2",
 		2, {UUIDOID, INT4OID}
 	},
@@ -165,12 +167,12 @@ static const Statement statements[STATEMENT_COUNT] = {
 		1, {UUIDOID}
 	},
 	[LOAD_ITEM] = {
-		"SELECT b.parent_id, b.item, t.output, t.details"
-		" FROM expense_flow.branch b"
-		" JOIN expense_flow.branch p ON p.run_id" EQ "b.run_id AND p.branch_id" EQ "b.parent_id"
-		" JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id"
-		" AND t.step" EQ "(p.step OPERATOR(pg_catalog.+) 1) AND t.branch_id" EQ "b.branch_id"
-		" WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2",
+		"SELECT i.parent_id, i.item, t.output, t.details"
+		" FROM (SELECT b.run_id, b.branch_id, b.parent_id, b.item, (SELECT p.step FROM expense_flow.branch p"
+		" WHERE p.run_id" EQ "b.run_id AND p.branch_id" EQ "b.parent_id) AS step"
+		" FROM expense_flow.branch b WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2 OFFSET 0) i"
+		" JOIN expense_flow.transition t ON t.run_id" EQ "i.run_id"
+		" AND t.step" EQ "(i.step OPERATOR(pg_catalog.+) 1) AND t.branch_id" EQ "i.branch_id",
 		2, {UUIDOID, INT4OID}
 	},
 	[JOIN_CHILDREN] = {
