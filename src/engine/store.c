@@ -3,41 +3,28 @@
  * store.c
  *	  The engine's tables: every statement on them.
  *
- * Each statement is a saved plan, executed as the role that owns the tables.
- * Names and operators are qualified, so that no search_path matters.
- *
- * All statements find their rows through an index, and must: the tables are
- * often nearly empty when a plan is made and large a minute later, and a plan
- * is kept until somebody analyzes the table.  So plans are generic, and made
- * with sequential scans off.  And where a row is to be found by three columns,
- * the third of which comes from another row, a subquery keeps the planner from
- * taking only the first two, the constants, for the index and filtering the rest.
+ * Where a row is to be found by three columns, the third of which comes from
+ * another row, a subquery keeps the planner from taking only the first two, the
+ * constants, for the index and filtering the rest.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/plancache.h"
-#include "utils/snapmgr.h"
 
 #include "engine/history.h"
 #include "engine/rights.h"
 #include "engine/saga.h"
+#include "engine/statement.h"
 #include "engine/store.h"
 #include "errcodes.h"
-
-#define MAX_ARGS 14
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define NE " OPERATOR(pg_catalog.<>) "
@@ -98,14 +85,7 @@ typedef enum StatementId
 	STATEMENT_COUNT
 } StatementId;
 
-typedef struct Statement
-{
-	const char *text;
-	int			nargs;
-	Oid			argtypes[MAX_ARGS];
-} Statement;
-
-static const Statement statements[STATEMENT_COUNT] = {
+static EfStatement statements[STATEMENT_COUNT] = {
 	[LOAD_BRANCH] = {
 		"SELECT b.parent_id, b.item, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
 		" b.state, b.context, b.variables, b.pending,"
@@ -348,229 +328,13 @@ static const Statement statements[STATEMENT_COUNT] = {
 	},
 };
 
-static SPIPlanPtr plans[STATEMENT_COUNT];
-
-
-/* The values of a statement in the making; "Arguments args = {0}" begins it. */
-typedef struct Arguments
-{
-	int			count;
-	Datum		values[MAX_ARGS];
-	char		nulls[MAX_ARGS];
-} Arguments;
-
-static void
-add_arg(Arguments *args, Datum value, bool is_null)
-{
-	args->values[args->count] = value;
-	args->nulls[args->count] = is_null ? 'n' : ' ';
-	args->count++;
-}
-
-static void
-add_uuid(Arguments *args, const pg_uuid_t *value)
-{
-	add_arg(args, UUIDPGetDatum(value), false);
-}
-
-static void
-add_int(Arguments *args, int32 value)
-{
-	add_arg(args, Int32GetDatum(value), false);
-}
-
-static void
-add_time(Arguments *args, TimestampTz value, bool is_null)
-{
-	add_arg(args, TimestampTzGetDatum(value), is_null);
-}
-
-static void
-add_text(Arguments *args, const char *value)
-{
-	add_arg(args, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
-}
-
-static void
-add_jsonb(Arguments *args, const Jsonb *value)
-{
-	add_arg(args, PointerGetDatum(value), value == NULL);
-}
-
-/* ---- executing ---- */
-
-static SPIPlanPtr
-plan_of(StatementId id)
-{
-	const Statement *statement = &statements[id];
-	SPIPlanPtr	plan;
-
-	if (plans[id] != NULL)
-		return plans[id];
-	plan = SPI_prepare_cursor(statement->text, statement->nargs, (Oid *) statement->argtypes,
-							  CURSOR_OPT_GENERIC_PLAN);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare a statement of the engine: %s", SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-	plans[id] = plan;
-	return plan;
-}
-
-/* Will the next execution make a plan? */
-static bool
-is_to_be_planned(SPIPlanPtr plan)
-{
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-
-	return !source->is_valid || source->gplan == NULL || !source->gplan->is_valid;
-}
-
-static int
-begin_planning(void)
-{
-	static const char *const off[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort", "jit"};
-	int			nest_level = NewGUCNestLevel();
-	int			i;
-
-	for (i = 0; i < lengthof(off); i++)
-		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	return nest_level;
-}
-
-/*
- * Execute a statement; read_only: with the active snapshot.  The caller is connected to SPI, and reads
- * SPI_tuptable; returns the number of rows.
- */
-static uint64
-execute_with(StatementId id, Arguments *args, bool read_only)
-{
-	EfCaller	caller;
-	SPIPlanPtr	plan;
-	int			nest_level = 0;
-	int			result;
-
-	Assert(args->count == statements[id].nargs);
-	ef_become_owner(&caller);
-	plan = plan_of(id);
-	if (is_to_be_planned(plan))
-		nest_level = begin_planning();
-	result = SPI_execute_plan(plan, args->values, args->nulls, read_only, 0);
-	if (nest_level > 0)
-		AtEOXact_GUC(false, nest_level);
-	ef_become_caller(&caller);
-	if (result < 0)
-		elog(ERROR, "could not execute a statement of the engine: %s", SPI_result_code_string(result));
-	return SPI_processed;
-}
-
-/* With the transaction's own next snapshot. */
-static uint64
-execute(StatementId id, Arguments *args)
-{
-	return execute_with(id, args, false);
-}
-
-/* With the newest snapshot whatever the isolation level, for what others have just committed. */
-static uint64
-execute_latest(StatementId id, Arguments *args)
-{
-	uint64		rows;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	rows = execute_with(id, args, true);
-	PopActiveSnapshot();
-	return rows;
-}
-
-/* The same for a statement that returns nothing. */
-static uint64
-execute_alone(StatementId id, Arguments *args)
-{
-	uint64		rows;
-
-	SPI_connect();
-	rows = execute(id, args);
-	SPI_finish();
-	return rows;
-}
-
-/* ---- reading rows: into a memory context of the caller's ---- */
-
-typedef struct Row
-{
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	MemoryContext context;
-	int			column;			/* the last one read */
-	bool		is_null;
-} Row;
-
-static Row
-get_row(uint64 number, MemoryContext context)
-{
-	Row			row = {SPI_tuptable->vals[number], SPI_tuptable->tupdesc, context, 0, false};
-
-	return row;
-}
-
-static Datum
-next_value(Row *row)
-{
-	return SPI_getbinval(row->tuple, row->desc, ++row->column, &row->is_null);
-}
-
-static Oid
-next_oid(Row *row)
-{
-	Datum		value = next_value(row);
-
-	return row->is_null ? InvalidOid : DatumGetObjectId(value);
-}
-
-static void
-next_uuid(Row *row, pg_uuid_t *uuid)
-{
-	*uuid = *DatumGetUUIDP(next_value(row));
-}
-
-static char *
-next_text(Row *row)
-{
-	Datum		value = next_value(row);
-	char	   *result = NULL;
-
-	if (!row->is_null)
-	{
-		MemoryContext old = MemoryContextSwitchTo(row->context);
-
-		result = TextDatumGetCString(value);
-		MemoryContextSwitchTo(old);
-	}
-	return result;
-}
-
-static Jsonb *
-next_jsonb(Row *row)
-{
-	Datum		value = next_value(row);
-	Jsonb	   *result = NULL;
-
-	if (!row->is_null)
-	{
-		MemoryContext old = MemoryContextSwitchTo(row->context);
-
-		result = DatumGetJsonbPCopy(value);
-		MemoryContextSwitchTo(old);
-	}
-	return result;
-}
 
 /* ---- branches ---- */
 
 static int16 *
-next_counts(Row *row, int expected)
+next_counts(EfRow *row, int expected)
 {
-	Datum		value = next_value(row);
+	Datum		value = ef_next_value(row);
 	ArrayType  *array;
 	int16	   *result;
 	int			count;
@@ -623,9 +387,9 @@ texts_datum(char *const *texts, int count)
 }
 
 static char **
-next_texts(Row *row, int *count)
+next_texts(EfRow *row, int *count)
 {
-	Datum		value = next_value(row);
+	Datum		value = ef_next_value(row);
 	MemoryContext old;
 	Datum	   *elements;
 	char	  **result;
@@ -644,17 +408,17 @@ next_texts(Row *row, int *count)
 }
 
 static void
-read_cancel(Row *row, EfBranch *branch)
+read_cancel(EfRow *row, EfBranch *branch)
 {
-	Datum		value = next_value(row);
+	Datum		value = ef_next_value(row);
 
 	branch->canceled = row->is_null ? '\0' : DatumGetChar(value);
-	branch->cancel_reason = next_text(row);
+	branch->cancel_reason = ef_next_text(row);
 }
 
 /* Fill a branch from a row of LOAD_BRANCH. */
 static void
-read_branch(Row *row, EfBranch *branch)
+read_branch(EfRow *row, EfBranch *branch)
 {
 	EfRun	   *run = &branch->run;
 	Datum		value;
@@ -662,48 +426,48 @@ read_branch(Row *row, EfBranch *branch)
 	int			counts_column;
 	Jsonb	   *output;
 
-	value = next_value(row);
+	value = ef_next_value(row);
 	branch->parent_id = row->is_null ? EF_NO_PARENT : DatumGetInt32(value);
-	value = next_value(row);
+	value = ef_next_value(row);
 	branch->item = row->is_null ? 0 : DatumGetInt32(value);
-	branch->step = branch->row_step = DatumGetInt32(next_value(row));
-	branch->data_step = DatumGetInt32(next_value(row));
-	branch->status = DatumGetChar(next_value(row));
-	branch->retry_count = DatumGetInt16(next_value(row));
+	branch->step = branch->row_step = DatumGetInt32(ef_next_value(row));
+	branch->data_step = DatumGetInt32(ef_next_value(row));
+	branch->status = DatumGetChar(ef_next_value(row));
+	branch->retry_count = DatumGetInt16(ef_next_value(row));
 	counts_column = row->column++;	/* needs the state */
-	value = next_value(row);
+	value = ef_next_value(row);
 	branch->due_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
-	value = next_value(row);
+	value = ef_next_value(row);
 	branch->entered_at = row->is_null ? 0 : DatumGetTimestampTz(value);
-	state = next_text(row);
-	branch->context = next_jsonb(row);
-	branch->variables = next_jsonb(row);
-	value = next_value(row);
+	state = ef_next_text(row);
+	branch->context = ef_next_jsonb(row);
+	branch->variables = ef_next_jsonb(row);
+	value = ef_next_value(row);
 	branch->pending = row->is_null ? 0 : DatumGetInt32(value);
 
-	run->workflow = ef_workflow_by_version(DatumGetInt32(next_value(row)));
+	run->workflow = ef_workflow_by_version(DatumGetInt32(ef_next_value(row)));
 	if (run->workflow == NULL)
 		elog(ERROR, "the workflow's version does not exist");
-	run->owner = next_oid(row);
-	run->starter = next_oid(row);
-	run->started_at = DatumGetTimestampTz(next_value(row));
-	value = next_value(row);
+	run->owner = ef_next_oid(row);
+	run->starter = ef_next_oid(row);
+	run->started_at = DatumGetTimestampTz(ef_next_value(row));
+	value = ef_next_value(row);
 	run->deadline = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
-	run->workflow_id = next_text(row);
-	run->input = next_jsonb(row);
-	output = next_jsonb(row);
+	run->workflow_id = ef_next_text(row);
+	run->input = ef_next_jsonb(row);
+	output = ef_next_jsonb(row);
 	branch->data = branch->data_step > 0 ? output : run->input;
 	if (branch->data == NULL)
 		elog(ERROR, "the data of step %d is missing", branch->data_step);
 	branch->awaits = next_texts(row, &branch->nawaits);
-	value = next_value(row);
+	value = ef_next_value(row);
 	branch->timeout_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
 	read_cancel(row, branch);
-	value = next_value(row);
+	value = ef_next_value(row);
 	run->has_parent = !row->is_null;
 	if (run->has_parent)
 		run->parent_run_id = *DatumGetUUIDP(value);
-	value = next_value(row);
+	value = ef_next_value(row);
 	run->parent_branch_id = row->is_null ? -1 : DatumGetInt32(value);
 
 	branch->state = find_state(branch, state);
@@ -716,16 +480,16 @@ read_branch(Row *row, EfBranch *branch)
 bool
 ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, &key->run_id);
-	add_int(&args, key->branch_id);
+	ef_add_uuid(&args, &key->run_id);
+	ef_add_int(&args, key->branch_id);
 	SPI_connect();
-	found = execute(LOAD_BRANCH, &args) == 1;
+	found = ef_execute(&statements[LOAD_BRANCH], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, branch->fixed);
+		EfRow		row = ef_row(0, branch->fixed);
 
 		branch->run.run_id = key->run_id;
 		branch->branch_id = key->branch_id;
@@ -742,23 +506,23 @@ ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 bool
 ef_store_insert_branch(const EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
-	add_arg(&args, Int32GetDatum(branch->parent_id), branch->parent_id == EF_NO_PARENT);
-	add_arg(&args, Int32GetDatum(branch->item), branch->parent_id == EF_NO_PARENT);
-	add_int(&args, branch->step);
-	add_int(&args, branch->data_step);
-	add_arg(&args, CharGetDatum(branch->status), false);
-	add_time(&args, branch->due_at, branch->due_at == DT_NOEND);
-	add_time(&args, branch->entered_at, branch->entered_at == 0);
-	add_text(&args, branch->state->name);
-	add_text(&args, branch->branch_id == 0 ? branch->run.workflow_id : NULL);
-	add_jsonb(&args, branch->context);
-	add_jsonb(&args, branch->variables);
-	add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
-	return execute_alone(INSERT_BRANCH, &args) == 1;
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_arg(&args, Int32GetDatum(branch->parent_id), branch->parent_id == EF_NO_PARENT);
+	ef_add_arg(&args, Int32GetDatum(branch->item), branch->parent_id == EF_NO_PARENT);
+	ef_add_int(&args, branch->step);
+	ef_add_int(&args, branch->data_step);
+	ef_add_arg(&args, CharGetDatum(branch->status), false);
+	ef_add_time(&args, branch->due_at);
+	ef_add_arg(&args, TimestampTzGetDatum(branch->entered_at), branch->entered_at == 0);
+	ef_add_text(&args, branch->state->name);
+	ef_add_text(&args, branch->branch_id == 0 ? branch->run.workflow_id : NULL);
+	ef_add_jsonb(&args, branch->context);
+	ef_add_jsonb(&args, branch->variables);
+	ef_add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
+	return ef_execute_alone(&statements[INSERT_BRANCH], &args) == 1;
 }
 
 void
@@ -776,50 +540,50 @@ ef_branch_is_gone(void)
 static void
 delete_joined(EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
 	if (!branch->joined)
 		return;
 	branch->joined = false;
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
-	add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
-	execute_alone(DELETE_DONE_CHILDREN, &args);
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	ef_execute_alone(&statements[DELETE_DONE_CHILDREN], &args);
 }
 
 static void
 update_awaits(const EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
-	add_arg(&args, texts_datum(branch->awaits, branch->nawaits), false);
-	add_time(&args, branch->timeout_at, branch->timeout_at == DT_NOEND);
-	execute_alone(UPDATE_BRANCH_AWAITS, &args);
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_arg(&args, texts_datum(branch->awaits, branch->nawaits), false);
+	ef_add_time(&args, branch->timeout_at);
+	ef_execute_alone(&statements[UPDATE_BRANCH_AWAITS], &args);
 }
 
 static void
 update_canceled(EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
 	branch->cancel_delivered = false;
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
-	add_arg(&args, CharGetDatum(branch->canceled), false);
-	execute_alone(UPDATE_BRANCH_CANCELED, &args);
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_arg(&args, CharGetDatum(branch->canceled), false);
+	ef_execute_alone(&statements[UPDATE_BRANCH_CANCELED], &args);
 }
 
 /* The branch's row has been updated: was it asked to cancel meanwhile? */
 static void
 notice_cancel(EfBranch *branch)
 {
-	Row			row = get_row(0, branch->fixed);
+	EfRow		row = ef_row(0, branch->fixed);
 	Datum		value;
 
 	read_cancel(&row, branch);
-	value = next_value(&row);
+	value = ef_next_value(&row);
 	branch->due_at = row.is_null ? DT_NOEND : DatumGetTimestampTz(value);
 }
 
@@ -828,35 +592,35 @@ ef_store_update_branch(EfBranch *branch)
 {
 	bool		rests = branch->status != EF_BRANCH_READY;
 	StatementId statement = UPDATE_BRANCH_STEP;
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
-	add_int(&args, branch->row_step);
-	add_int(&args, branch->step);
-	add_int(&args, branch->data_step);
-	add_text(&args, branch->state->name);
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_int(&args, branch->row_step);
+	ef_add_int(&args, branch->step);
+	ef_add_int(&args, branch->data_step);
+	ef_add_text(&args, branch->state->name);
 	if (rests || branch->rests || branch->variables_changed)
 	{
 		statement = UPDATE_BRANCH;
-		add_arg(&args, CharGetDatum(branch->status), false);
-		add_arg(&args, Int16GetDatum(branch->retry_count), false);
-		add_arg(&args, counts_datum(branch), branch->retrier_counts == NULL);
-		add_time(&args, branch->due_at, branch->due_at == DT_NOEND);
-		add_time(&args, branch->entered_at, !rests);
-		add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
-		add_jsonb(&args, branch->context);
+		ef_add_arg(&args, CharGetDatum(branch->status), false);
+		ef_add_arg(&args, Int16GetDatum(branch->retry_count), false);
+		ef_add_arg(&args, counts_datum(branch), branch->retrier_counts == NULL);
+		ef_add_time(&args, branch->due_at);
+		ef_add_arg(&args, TimestampTzGetDatum(branch->entered_at), !rests);
+		ef_add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
+		ef_add_jsonb(&args, branch->context);
 		if (branch->variables_changed)
 		{
 			statement = UPDATE_BRANCH_VARIABLES;
-			add_jsonb(&args, branch->variables);
+			ef_add_jsonb(&args, branch->variables);
 		}
 	}
 	/* First, for the row's request to cancel would keep the branch due. */
 	if (branch->cancel_delivered)
 		update_canceled(branch);
 	SPI_connect();
-	if (execute(statement, &args) != 1)
+	if (ef_execute(&statements[statement], &args) != 1)
 		ef_branch_is_gone();
 	notice_cancel(branch);
 	SPI_finish();
@@ -871,12 +635,12 @@ ef_store_update_branch(EfBranch *branch)
 void
 ef_store_delete_branch(EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
-	add_int(&args, branch->row_step);
-	if (execute_alone(DELETE_BRANCH, &args) != 1)
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_int(&args, branch->row_step);
+	if (ef_execute_alone(&statements[DELETE_BRANCH], &args) != 1)
 		ef_branch_is_gone();
 	delete_joined(branch);
 }
@@ -884,17 +648,17 @@ ef_store_delete_branch(EfBranch *branch)
 bool
 ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, run_id);
+	ef_add_uuid(&args, run_id);
 	SPI_connect();
-	found = execute(DELETE_MAIN_BRANCH, &args) == 1;
+	found = ef_execute(&statements[DELETE_MAIN_BRANCH], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		*step = DatumGetInt32(next_value(&row));
+		*step = DatumGetInt32(ef_next_value(&row));
 	}
 	SPI_finish();
 	return found;
@@ -913,22 +677,22 @@ ef_store_next_branch_id(void)
 bool
 ef_store_load_item(const pg_uuid_t *run_id, int32 branch_id, EfItem *item)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
 	bool		found;
 
-	add_uuid(&args, run_id);
-	add_int(&args, branch_id);
+	ef_add_uuid(&args, run_id);
+	ef_add_int(&args, branch_id);
 	SPI_connect();
-	found = execute(LOAD_ITEM, &args) == 1;
+	found = ef_execute(&statements[LOAD_ITEM], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, context);
+		EfRow		row = ef_row(0, context);
 
-		item->parent_id = DatumGetInt32(next_value(&row));
-		item->index = DatumGetInt32(next_value(&row));
-		item->input = next_jsonb(&row);
-		item->details = next_jsonb(&row);
+		item->parent_id = DatumGetInt32(ef_next_value(&row));
+		item->index = DatumGetInt32(ef_next_value(&row));
+		item->input = ef_next_jsonb(&row);
+		item->details = ef_next_jsonb(&row);
 	}
 	SPI_finish();
 	return found;
@@ -947,21 +711,21 @@ ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id)
 	parents[0] = Int32GetDatum(parent_id);
 	while (count > 0)
 	{
-		Arguments	args = {0};
+		EfArguments	args = {0};
 		MemoryContext context = CurrentMemoryContext;
 		uint64		i;
 
 		CHECK_FOR_INTERRUPTS();
-		add_uuid(&args, run_id);
-		add_arg(&args, PointerGetDatum(construct_array(parents, count, INT4OID, 4, true, TYPALIGN_INT)), false);
+		ef_add_uuid(&args, run_id);
+		ef_add_arg(&args, PointerGetDatum(construct_array(parents, count, INT4OID, 4, true, TYPALIGN_INT)), false);
 		SPI_connect();
-		count = execute(DELETE_CHILDREN, &args);
+		count = ef_execute(&statements[DELETE_CHILDREN], &args);
 		parents = MemoryContextAlloc(context, (count + 1) * sizeof(Datum));
 		for (i = 0; i < count; i++)
 		{
-			Row			row = get_row(i, context);
+			EfRow		row = ef_row(i, context);
 
-			parents[i] = next_value(&row);
+			parents[i] = ef_next_value(&row);
 		}
 		SPI_finish();
 	}
@@ -970,21 +734,21 @@ ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id)
 Jsonb *
 ef_store_join_children(EfBranch *parent, int32 *last_step)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
 	Jsonb	   *outputs;
 	Datum		value;
-	Row			row;
+	EfRow		row;
 
-	add_uuid(&args, &parent->run.run_id);
-	add_int(&args, parent->branch_id);
-	add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	ef_add_uuid(&args, &parent->run.run_id);
+	ef_add_int(&args, parent->branch_id);
+	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
 	SPI_connect();
-	if (execute(JOIN_CHILDREN, &args) != 1)
+	if (ef_execute(&statements[JOIN_CHILDREN], &args) != 1)
 		elog(ERROR, "could not read what the branches of a state returned");
-	row = get_row(0, context);
-	outputs = next_jsonb(&row);
-	value = next_value(&row);
+	row = ef_row(0, context);
+	outputs = ef_next_jsonb(&row);
+	value = ef_next_value(&row);
 	*last_step = row.is_null ? 0 : DatumGetInt32(value);
 	SPI_finish();
 	parent->joined = true;
@@ -994,20 +758,20 @@ ef_store_join_children(EfBranch *parent, int32 *last_step)
 int32
 ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
 	int32		pending;
-	Row			row;
+	EfRow		row;
 
-	add_uuid(&args, &child->run.run_id);
-	add_int(&args, child->parent_id);
-	add_time(&args, now, false);
+	ef_add_uuid(&args, &child->run.run_id);
+	ef_add_int(&args, child->parent_id);
+	ef_add_time(&args, now);
 	SPI_connect();
-	if (execute(END_CHILD, &args) != 1)
+	if (ef_execute(&statements[END_CHILD], &args) != 1)
 		ef_branch_is_gone();
-	row = get_row(0, context);
-	pending = DatumGetInt32(next_value(&row));
-	*join = next_jsonb(&row);
+	row = ef_row(0, context);
+	pending = DatumGetInt32(ef_next_value(&row));
+	*join = ef_next_jsonb(&row);
 	SPI_finish();
 	return pending;
 }
@@ -1015,29 +779,29 @@ ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join)
 void
 ef_store_change_join(const EfBranch *child, Jsonb *join, int32 pending, TimestampTz due_at)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &child->run.run_id);
-	add_int(&args, child->parent_id);
-	add_jsonb(&args, join);
-	add_int(&args, pending);
-	add_time(&args, due_at, due_at == DT_NOEND);
-	if (execute_alone(CHANGE_JOIN, &args) != 1)
+	ef_add_uuid(&args, &child->run.run_id);
+	ef_add_int(&args, child->parent_id);
+	ef_add_jsonb(&args, join);
+	ef_add_int(&args, pending);
+	ef_add_time(&args, due_at);
+	if (ef_execute_alone(&statements[CHANGE_JOIN], &args) != 1)
 		ef_branch_is_gone();
 }
 
 void
 ef_store_mark_done(EfBranch *child)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &child->run.run_id);
-	add_int(&args, child->branch_id);
-	add_int(&args, child->row_step);
-	add_int(&args, child->step);
-	add_int(&args, child->data_step);
-	add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
-	if (execute_alone(MARK_DONE, &args) != 1)
+	ef_add_uuid(&args, &child->run.run_id);
+	ef_add_int(&args, child->branch_id);
+	ef_add_int(&args, child->row_step);
+	ef_add_int(&args, child->step);
+	ef_add_int(&args, child->data_step);
+	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	if (ef_execute_alone(&statements[MARK_DONE], &args) != 1)
 		ef_branch_is_gone();
 	delete_joined(child);
 }
@@ -1045,21 +809,21 @@ ef_store_mark_done(EfBranch *child)
 void
 ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, EfBranchKey *released)
 {
-	Arguments	args = {0};
-	Row			row;
+	EfArguments	args = {0};
+	EfRow		row;
 
-	add_uuid(&args, &ended->run.run_id);
-	add_int(&args, ended->parent_id);
-	add_int(&args, item);
-	add_time(&args, due_at, false);
-	add_int(&args, ended->step);
+	ef_add_uuid(&args, &ended->run.run_id);
+	ef_add_int(&args, ended->parent_id);
+	ef_add_int(&args, item);
+	ef_add_arg(&args, TimestampTzGetDatum(due_at), false);
+	ef_add_int(&args, ended->step);
 	SPI_connect();
-	if (execute(RELEASE_CHILD, &args) != 1)
+	if (ef_execute(&statements[RELEASE_CHILD], &args) != 1)
 		elog(ERROR, "branch %d of a Map is missing", item);
-	row = get_row(0, CurrentMemoryContext);
+	row = ef_row(0, CurrentMemoryContext);
 	memset(released, 0, sizeof(*released));
 	released->run_id = ended->run.run_id;
-	released->branch_id = DatumGetInt32(next_value(&row));
+	released->branch_id = DatumGetInt32(ef_next_value(&row));
 	SPI_finish();
 }
 
@@ -1068,16 +832,16 @@ ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, Ef
 bool
 ef_store_load_cancel(EfBranch *branch)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->branch_id);
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->branch_id);
 	SPI_connect();
-	found = execute_latest(LOAD_CANCEL, &args) == 1;
+	found = ef_execute_latest(&statements[LOAD_CANCEL], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, branch->fixed);
+		EfRow		row = ef_row(0, branch->fixed);
 
 		read_cancel(&row, branch);
 	}
@@ -1095,11 +859,11 @@ announce_canceled(const pg_uuid_t *run_id, uint64 count, MemoryContext context)
 
 	for (i = 0; i < count; i++)
 	{
-		Row			row = get_row(i, context);
+		EfRow		row = ef_row(i, context);
 		Datum		due_at;
 
-		branch_ids[i] = next_value(&row);
-		due_at = next_value(&row);
+		branch_ids[i] = ef_next_value(&row);
+		due_at = ef_next_value(&row);
 		key.branch_id = DatumGetInt32(branch_ids[i]);
 		if (!row.is_null)
 			ef_announce_due(&key, DatumGetTimestampTz(due_at));
@@ -1110,14 +874,14 @@ announce_canceled(const pg_uuid_t *run_id, uint64 count, MemoryContext context)
 bool
 ef_store_cancel_main_branch(const pg_uuid_t *run_id, const char *reason)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, run_id);
-	add_text(&args, reason);
-	add_time(&args, ef_now(), false);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, reason);
+	ef_add_time(&args, ef_now());
 	SPI_connect();
-	found = execute(CANCEL_MAIN_BRANCH, &args) == 1;
+	found = ef_execute(&statements[CANCEL_MAIN_BRANCH], &args) == 1;
 	(void) announce_canceled(run_id, found ? 1 : 0, CurrentMemoryContext);
 	SPI_finish();
 	return found;
@@ -1134,15 +898,15 @@ ef_store_cancel_children(const pg_uuid_t *run_id, int32 parent_id, const char *r
 	parents[0] = Int32GetDatum(parent_id);
 	while (count > 0)
 	{
-		Arguments	args = {0};
+		EfArguments	args = {0};
 
 		CHECK_FOR_INTERRUPTS();
-		add_uuid(&args, run_id);
-		add_text(&args, reason);
-		add_time(&args, ef_now(), false);
-		add_arg(&args, PointerGetDatum(construct_array(parents, count, INT4OID, 4, true, TYPALIGN_INT)), false);
+		ef_add_uuid(&args, run_id);
+		ef_add_text(&args, reason);
+		ef_add_time(&args, ef_now());
+		ef_add_arg(&args, PointerGetDatum(construct_array(parents, count, INT4OID, 4, true, TYPALIGN_INT)), false);
 		SPI_connect();
-		count = execute(CANCEL_CHILDREN, &args);
+		count = ef_execute(&statements[CANCEL_CHILDREN], &args);
 		parents = announce_canceled(run_id, count, context);
 		SPI_finish();
 	}
@@ -1153,17 +917,17 @@ ef_store_cancel_children(const pg_uuid_t *run_id, int32 parent_id, const char *r
 Jsonb *
 ef_store_run_input(const pg_uuid_t *run_id)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
-	Row			row;
+	EfRow		row;
 	Jsonb	   *input;
 
-	add_uuid(&args, run_id);
+	ef_add_uuid(&args, run_id);
 	SPI_connect();
-	if (execute(RUN_INPUT, &args) != 1)
+	if (ef_execute(&statements[RUN_INPUT], &args) != 1)
 		ef_branch_is_gone();
-	row = get_row(0, context);
-	input = next_jsonb(&row);
+	row = ef_row(0, context);
+	input = ef_next_jsonb(&row);
 	SPI_finish();
 	return input;
 }
@@ -1171,51 +935,51 @@ ef_store_run_input(const pg_uuid_t *run_id)
 void
 ef_store_insert_run(const EfRun *run)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &run->run_id);
-	add_int(&args, run->workflow->version_id);
-	add_arg(&args, ObjectIdGetDatum(run->owner), false);
-	add_time(&args, run->started_at, false);
-	add_time(&args, run->deadline, run->deadline == DT_NOEND);
-	add_arg(&args, ObjectIdGetDatum(run->starter), !OidIsValid(run->starter));
-	add_text(&args, run->workflow_id);
-	add_jsonb(&args, run->input);
-	add_arg(&args, UUIDPGetDatum(&run->parent_run_id), !run->has_parent);
-	add_arg(&args, Int32GetDatum(run->parent_branch_id), !run->has_parent || run->parent_branch_id < 0);
-	add_arg(&args, CharGetDatum(run->close_policy), !run->has_parent);
-	execute_alone(INSERT_RUN, &args);
+	ef_add_uuid(&args, &run->run_id);
+	ef_add_int(&args, run->workflow->version_id);
+	ef_add_arg(&args, ObjectIdGetDatum(run->owner), false);
+	ef_add_time(&args, run->started_at);
+	ef_add_time(&args, run->deadline);
+	ef_add_arg(&args, ObjectIdGetDatum(run->starter), !OidIsValid(run->starter));
+	ef_add_text(&args, run->workflow_id);
+	ef_add_jsonb(&args, run->input);
+	ef_add_arg(&args, UUIDPGetDatum(&run->parent_run_id), !run->has_parent);
+	ef_add_arg(&args, Int32GetDatum(run->parent_branch_id), !run->has_parent || run->parent_branch_id < 0);
+	ef_add_arg(&args, CharGetDatum(run->close_policy), !run->has_parent);
+	ef_execute_alone(&statements[INSERT_RUN], &args);
 }
 
 void
 ef_store_insert_transition(const EfBranch *branch, const EfTransition *transition)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, &branch->run.run_id);
-	add_int(&args, branch->step);
-	add_int(&args, branch->branch_id);
-	add_time(&args, transition->began_at, false);
-	add_time(&args, transition->at, false);
-	add_text(&args, transition->events);
-	add_text(&args, transition->state);
-	add_jsonb(&args, transition->output);
-	add_jsonb(&args, transition->details);
-	execute_alone(INSERT_TRANSITION, &args);
+	ef_add_uuid(&args, &branch->run.run_id);
+	ef_add_int(&args, branch->step);
+	ef_add_int(&args, branch->branch_id);
+	ef_add_time(&args, transition->began_at);
+	ef_add_time(&args, transition->at);
+	ef_add_text(&args, transition->events);
+	ef_add_text(&args, transition->state);
+	ef_add_jsonb(&args, transition->output);
+	ef_add_jsonb(&args, transition->details);
+	ef_execute_alone(&statements[INSERT_TRANSITION], &args);
 }
 
 void
 ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, run_id);
-	add_arg(&args, CharGetDatum(closing->status), false);
-	add_time(&args, ef_now(), false);
-	add_int(&args, closing->step);
-	add_text(&args, closing->error);
-	add_text(&args, closing->cause);
-	execute_alone(INSERT_CLOSED_RUN, &args);
+	ef_add_uuid(&args, run_id);
+	ef_add_arg(&args, CharGetDatum(closing->status), false);
+	ef_add_time(&args, ef_now());
+	ef_add_int(&args, closing->step);
+	ef_add_text(&args, closing->error);
+	ef_add_text(&args, closing->cause);
+	ef_execute_alone(&statements[INSERT_CLOSED_RUN], &args);
 }
 
 /* ---- messages ---- */
@@ -1223,34 +987,34 @@ ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
 void
 ef_store_insert_message(const pg_uuid_t *run_id, const char *address, Jsonb *payload, TimestampTz sent_at)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, run_id);
-	add_text(&args, address);
-	add_jsonb(&args, payload);
-	add_time(&args, sent_at, false);
-	execute_alone(INSERT_MESSAGE, &args);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
+	ef_add_jsonb(&args, payload);
+	ef_add_time(&args, sent_at);
+	ef_execute_alone(&statements[INSERT_MESSAGE], &args);
 }
 
 int
 ef_store_awaiting_branches(const pg_uuid_t *run_id, const char *address, EfBranchKey **keys)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
 	int			count;
 	int			i;
 
-	add_uuid(&args, run_id);
-	add_text(&args, address);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
 	SPI_connect();
-	count = (int) execute_latest(AWAITING_BRANCHES, &args);
+	count = (int) ef_execute_latest(&statements[AWAITING_BRANCHES], &args);
 	*keys = MemoryContextAllocZero(context, Max(count, 1) * sizeof(EfBranchKey));
 	for (i = 0; i < count; i++)
 	{
-		Row			row = get_row(i, context);
+		EfRow		row = ef_row(i, context);
 
 		(*keys)[i].run_id = *run_id;
-		(*keys)[i].branch_id = DatumGetInt32(next_value(&row));
+		(*keys)[i].branch_id = DatumGetInt32(ef_next_value(&row));
 	}
 	SPI_finish();
 	return count;
@@ -1259,18 +1023,18 @@ ef_store_awaiting_branches(const pg_uuid_t *run_id, const char *address, EfBranc
 bool
 ef_store_first_message(const pg_uuid_t *run_id, const char *address, int64 *message_id)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, run_id);
-	add_text(&args, address);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
 	SPI_connect();
-	found = execute(FIRST_MESSAGE, &args) == 1;
+	found = ef_execute(&statements[FIRST_MESSAGE], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		*message_id = DatumGetInt64(next_value(&row));
+		*message_id = DatumGetInt64(ef_next_value(&row));
 	}
 	SPI_finish();
 	return found;
@@ -1279,22 +1043,22 @@ ef_store_first_message(const pg_uuid_t *run_id, const char *address, int64 *mess
 bool
 ef_store_receive_message(const pg_uuid_t *run_id, const char *address, EfMessage *message)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
 	bool		found;
 
-	add_uuid(&args, run_id);
-	add_text(&args, address);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
 	message->address = pstrdup(address);
 	SPI_connect();
-	found = execute(RECEIVE_MESSAGE, &args) == 1;
+	found = ef_execute(&statements[RECEIVE_MESSAGE], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, context);
+		EfRow		row = ef_row(0, context);
 
-		message->message_id = DatumGetInt64(next_value(&row));
-		message->payload = next_jsonb(&row);
-		message->sent_at = DatumGetTimestampTz(next_value(&row));
+		message->message_id = DatumGetInt64(ef_next_value(&row));
+		message->payload = ef_next_jsonb(&row);
+		message->sent_at = DatumGetTimestampTz(ef_next_value(&row));
 	}
 	SPI_finish();
 	return found;
@@ -1303,13 +1067,13 @@ ef_store_receive_message(const pg_uuid_t *run_id, const char *address, EfMessage
 bool
 ef_store_has_message(const pg_uuid_t *run_id, char *const *addresses, int naddresses)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, run_id);
-	add_arg(&args, texts_datum(addresses, naddresses), false);
+	ef_add_uuid(&args, run_id);
+	ef_add_arg(&args, texts_datum(addresses, naddresses), false);
 	SPI_connect();
-	found = execute_latest(HAS_MESSAGE, &args) > 0;
+	found = ef_execute_latest(&statements[HAS_MESSAGE], &args) > 0;
 	SPI_finish();
 	return found;
 }
@@ -1317,10 +1081,10 @@ ef_store_has_message(const pg_uuid_t *run_id, char *const *addresses, int naddre
 void
 ef_store_delete_messages(const pg_uuid_t *run_id)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, run_id);
-	execute_alone(DELETE_MESSAGES, &args);
+	ef_add_uuid(&args, run_id);
+	ef_execute_alone(&statements[DELETE_MESSAGES], &args);
 }
 
 /* ---- requests ---- */
@@ -1328,32 +1092,32 @@ ef_store_delete_messages(const pg_uuid_t *run_id)
 bool
 ef_store_insert_request(const pg_uuid_t *run_id, Oid starter, const char *request_id, int64 digest)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, run_id);
-	add_arg(&args, ObjectIdGetDatum(starter), !OidIsValid(starter));
-	add_text(&args, request_id);
-	add_arg(&args, Int64GetDatum(digest), false);
-	return execute_alone(INSERT_REQUEST, &args) == 1;
+	ef_add_uuid(&args, run_id);
+	ef_add_arg(&args, ObjectIdGetDatum(starter), !OidIsValid(starter));
+	ef_add_text(&args, request_id);
+	ef_add_arg(&args, Int64GetDatum(digest), false);
+	return ef_execute_alone(&statements[INSERT_REQUEST], &args) == 1;
 }
 
 bool
 ef_store_find_request(const pg_uuid_t *run_id, const char *request_id, int64 *digest, Jsonb **answer)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
 	bool		found;
 
-	add_uuid(&args, run_id);
-	add_text(&args, request_id);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, request_id);
 	SPI_connect();
-	found = execute_latest(FIND_REQUEST, &args) == 1;
+	found = ef_execute_latest(&statements[FIND_REQUEST], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, context);
+		EfRow		row = ef_row(0, context);
 
-		*digest = DatumGetInt64(next_value(&row));
-		*answer = next_jsonb(&row);
+		*digest = DatumGetInt64(ef_next_value(&row));
+		*answer = ef_next_jsonb(&row);
 	}
 	SPI_finish();
 	return found;
@@ -1362,19 +1126,19 @@ ef_store_find_request(const pg_uuid_t *run_id, const char *request_id, int64 *di
 bool
 ef_store_find_start_request(Oid starter, const char *request_id, int64 *digest, pg_uuid_t *run_id)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_arg(&args, ObjectIdGetDatum(starter), false);
-	add_text(&args, request_id);
+	ef_add_arg(&args, ObjectIdGetDatum(starter), false);
+	ef_add_text(&args, request_id);
 	SPI_connect();
-	found = execute_latest(FIND_START_REQUEST, &args) == 1;
+	found = ef_execute_latest(&statements[FIND_START_REQUEST], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		*digest = DatumGetInt64(next_value(&row));
-		next_uuid(&row, run_id);
+		*digest = DatumGetInt64(ef_next_value(&row));
+		ef_next_uuid(&row, run_id);
 	}
 	SPI_finish();
 	return found;
@@ -1383,23 +1147,23 @@ ef_store_find_start_request(Oid starter, const char *request_id, int64 *digest, 
 void
 ef_store_answer_request(const pg_uuid_t *run_id, const char *request_id, Jsonb *answer)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, run_id);
-	add_text(&args, request_id);
-	add_jsonb(&args, answer);
-	execute_alone(ANSWER_REQUEST, &args);
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, request_id);
+	ef_add_jsonb(&args, answer);
+	ef_execute_alone(&statements[ANSWER_REQUEST], &args);
 }
 
 void
 ef_store_answer_start_request(Oid starter, const char *request_id, const pg_uuid_t *run_id)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_arg(&args, ObjectIdGetDatum(starter), false);
-	add_text(&args, request_id);
-	add_uuid(&args, run_id);
-	execute_alone(ANSWER_START_REQUEST, &args);
+	ef_add_arg(&args, ObjectIdGetDatum(starter), false);
+	ef_add_text(&args, request_id);
+	ef_add_uuid(&args, run_id);
+	ef_execute_alone(&statements[ANSWER_START_REQUEST], &args);
 }
 
 /* ---- finding ---- */
@@ -1407,19 +1171,19 @@ ef_store_answer_start_request(Oid starter, const char *request_id, const pg_uuid
 bool
 ef_store_find_open_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_text(&args, workflow_id);
+	ef_add_text(&args, workflow_id);
 	SPI_connect();
-	found = execute(FIND_OPEN_RUN, &args) == 1;
+	found = ef_execute(&statements[FIND_OPEN_RUN], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		next_uuid(&row, run_id);
-		*owner = next_oid(&row);
-		*starter = next_oid(&row);
+		ef_next_uuid(&row, run_id);
+		*owner = ef_next_oid(&row);
+		*starter = ef_next_oid(&row);
 	}
 	SPI_finish();
 	return found;
@@ -1428,19 +1192,19 @@ ef_store_find_open_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, O
 bool
 ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *starter, bool *open)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_uuid(&args, run_id);
+	ef_add_uuid(&args, run_id);
 	SPI_connect();
-	found = execute(FIND_RUN, &args) == 1;
+	found = ef_execute(&statements[FIND_RUN], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		*owner = next_oid(&row);
-		*starter = next_oid(&row);
-		*open = DatumGetBool(next_value(&row));
+		*owner = ef_next_oid(&row);
+		*starter = ef_next_oid(&row);
+		*open = DatumGetBool(ef_next_value(&row));
 	}
 	SPI_finish();
 	return found;
@@ -1449,40 +1213,40 @@ ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *starter, bool *op
 bool
 ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter, char *status)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 	bool		found;
 
-	add_text(&args, workflow_id);
+	ef_add_text(&args, workflow_id);
 	SPI_connect();
-	found = execute(FIND_CLOSED_RUN, &args) == 1;
+	found = ef_execute(&statements[FIND_CLOSED_RUN], &args) == 1;
 	if (found)
 	{
-		Row			row = get_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		next_uuid(&row, run_id);
-		*owner = next_oid(&row);
-		*starter = next_oid(&row);
-		*status = DatumGetChar(next_value(&row));
+		ef_next_uuid(&row, run_id);
+		*owner = ef_next_oid(&row);
+		*starter = ef_next_oid(&row);
+		*status = DatumGetChar(ef_next_value(&row));
 	}
 	SPI_finish();
 	return found;
 }
 
 static int
-read_due_branches(StatementId id, Arguments *args, EfDueBranch *branches)
+read_due_branches(StatementId id, EfArguments *args, EfDueBranch *branches)
 {
 	int			count;
 	int			i;
 
 	SPI_connect();
-	count = (int) execute(id, args);
+	count = (int) ef_execute(&statements[id], args);
 	for (i = 0; i < count; i++)
 	{
-		Row			row = get_row(i, CurrentMemoryContext);
+		EfRow		row = ef_row(i, CurrentMemoryContext);
 
-		next_uuid(&row, &branches[i].key.run_id);
-		branches[i].key.branch_id = DatumGetInt32(next_value(&row));
-		branches[i].due_at = DatumGetTimestampTz(next_value(&row));
+		ef_next_uuid(&row, &branches[i].key.run_id);
+		branches[i].key.branch_id = DatumGetInt32(ef_next_value(&row));
+		branches[i].due_at = DatumGetTimestampTz(ef_next_value(&row));
 	}
 	SPI_finish();
 	return count;
@@ -1491,19 +1255,19 @@ read_due_branches(StatementId id, Arguments *args, EfDueBranch *branches)
 int
 ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_time(&args, from, false);
-	add_arg(&args, Int64GetDatum(max), false);
+	ef_add_arg(&args, TimestampTzGetDatum(from), false);
+	ef_add_arg(&args, Int64GetDatum(max), false);
 	return read_due_branches(DUE_BRANCHES, &args, branches);
 }
 
 bool
 ef_store_due_branch_of_run(const pg_uuid_t *run_id, EfDueBranch *due)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_uuid(&args, run_id);
+	ef_add_uuid(&args, run_id);
 	return read_due_branches(DUE_BRANCH_OF_RUN, &args, due) == 1;
 }
 
@@ -1512,27 +1276,27 @@ ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *af
 							  EfDueBranch *branches, int max)
 {
 	static const EfDueBranch first = {.key.branch_id = -1, .due_at = DT_NOBEGIN};
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
 	if (after == NULL)
 		after = &first;
-	add_arg(&args, ObjectIdGetDatum(role), false);
-	add_time(&args, until, false);
-	add_time(&args, after->due_at, false);
-	add_uuid(&args, &after->key.run_id);
-	add_int(&args, after->key.branch_id);
-	add_arg(&args, Int64GetDatum(max), false);
+	ef_add_arg(&args, ObjectIdGetDatum(role), false);
+	ef_add_arg(&args, TimestampTzGetDatum(until), false);
+	ef_add_arg(&args, TimestampTzGetDatum(after->due_at), false);
+	ef_add_uuid(&args, &after->key.run_id);
+	ef_add_int(&args, after->key.branch_id);
+	ef_add_arg(&args, Int64GetDatum(max), false);
 	return read_due_branches(DUE_BRANCHES_OF_ROLE, &args, branches);
 }
 
 int
 ef_store_messaged_branches_of_role(Oid role, EfDueBranch *branches, int max)
 {
-	Arguments	args = {0};
+	EfArguments	args = {0};
 
-	add_arg(&args, ObjectIdGetDatum(role), !OidIsValid(role));
-	add_time(&args, ef_now(), false);
-	add_arg(&args, Int64GetDatum(max), false);
+	ef_add_arg(&args, ObjectIdGetDatum(role), !OidIsValid(role));
+	ef_add_time(&args, ef_now());
+	ef_add_arg(&args, Int64GetDatum(max), false);
 	return read_due_branches(MESSAGED_BRANCHES, &args, branches);
 }
 
