@@ -323,7 +323,8 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		3, {OIDOID, TEXTOID, UUIDOID}
 	},
 	[DELETE_MESSAGES] = {
-		"DELETE FROM expense_flow.message WHERE run_id" EQ "$1",
+		"DELETE FROM expense_flow.message m WHERE m.run_id" EQ "$1 AND m.message_id" EQ "ANY (ARRAY("
+		"SELECT f.message_id FROM expense_flow.message f WHERE f.run_id" EQ "$1 FOR UPDATE SKIP LOCKED))",
 		1, {UUIDOID}
 	},
 };

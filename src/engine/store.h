@@ -142,7 +142,10 @@ extern bool ef_store_receive_message(const pg_uuid_t *run_id, const char *addres
 /* Is there a message of these addresses, in the newest snapshot? */
 extern bool ef_store_has_message(const pg_uuid_t *run_id, char *const *addresses, int naddresses);
 
-/* Delete what a run that has closed did not consume. */
+/*
+ * Delete what a run that has closed did not consume; not what one of its branches is just receiving, whose
+ * transaction will find its row gone: that stays until purge() removes the run.
+ */
 extern void ef_store_delete_messages(const pg_uuid_t *run_id);
 
 /* ---- requests: request.c says when to call these ---- */
