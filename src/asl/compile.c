@@ -14,6 +14,7 @@
 
 #define MAX_STATE_NAME 80		/* characters, says the specification */
 #define MAX_LABEL 40			/* characters, says the service */
+#define TOKEN_PATH "$$.Task.Token"
 
 /* A state and where it is defined. */
 typedef struct NamedState
@@ -380,9 +381,9 @@ static const AslField state_fields[] = {
 
 	{"Resource", IN_TASK | IN_COMPENSATION, IN_TASK | IN_COMPENSATION, read_resource, 0},
 	{"TimeoutSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(timeout)},
-	{"TimeoutSecondsPath", IN_TASK, 0, asl_read_amount_path, BODY(timeout)},
+	{"TimeoutSecondsPath", IN_TASK | IN_COMPENSATION, 0, asl_read_amount_path, BODY(timeout)},
 	{"HeartbeatSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(heartbeat)},
-	{"HeartbeatSecondsPath", IN_TASK, 0, asl_read_amount_path, BODY(heartbeat)},
+	{"HeartbeatSecondsPath", IN_TASK | IN_COMPENSATION, 0, asl_read_amount_path, BODY(heartbeat)},
 	{"Credentials", IN_TASK, 0, asl_read_template, BODY(credentials)},
 
 	{"Choices", IN_CHOICE, IN_CHOICE, asl_read_choices, 0},
@@ -422,15 +423,15 @@ static const AslField state_fields[] = {
 	/* Extensions. */
 	{"Compensate", IN_TASK, 0, read_compensation, 0},
 	{"Register", IN_COMPENSATION, 0, read_registration, 0},
-	{"ParentClosePolicy", IN_TASK, 0, read_close_policy, 0},
-	{"WorkflowId", IN_TASK, 0, asl_read_uri, BODY(workflow_id)},
-	{"WorkflowIdPath", IN_TASK, 0, asl_read_string_expression, BODY(workflow_id_path)},
-	{"WorkflowVersion", IN_TASK, 0, read_workflow_version, 0},
-	{"WaitForResult", IN_TASK, 0, read_wait_for_result, 0},
-	{"ScheduleToStartSeconds", IN_TASK, 0, asl_read_positive, BODY(schedule_to_start)},
-	{"StartToCloseSeconds", IN_TASK, 0, asl_read_positive, BODY(start_to_close)},
-	{"ScheduleToCloseSeconds", IN_TASK, 0, asl_read_positive, BODY(schedule_to_close)},
-	{"Priority", IN_TASK, 0, read_priority, BODY(priority)},
+	{"ParentClosePolicy", IN_TASK | IN_COMPENSATION, 0, read_close_policy, 0},
+	{"WorkflowId", IN_TASK | IN_COMPENSATION, 0, asl_read_uri, BODY(workflow_id)},
+	{"WorkflowIdPath", IN_TASK | IN_COMPENSATION, 0, asl_read_string_expression, BODY(workflow_id_path)},
+	{"WorkflowVersion", IN_TASK | IN_COMPENSATION, 0, read_workflow_version, 0},
+	{"WaitForResult", IN_TASK | IN_COMPENSATION, 0, read_wait_for_result, 0},
+	{"ScheduleToStartSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(schedule_to_start)},
+	{"StartToCloseSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(start_to_close)},
+	{"ScheduleToCloseSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(schedule_to_close)},
+	{"Priority", IN_TASK | IN_COMPENSATION, 0, read_priority, BODY(priority)},
 
 	/* Known, and of the right shape. */
 	{"Validator", IN_TASK, 0, asl_read_ignored_text, 0},
@@ -511,22 +512,33 @@ check_child_run(AslCompiler *compiler, const AslTree *tree, const AslState *stat
 	}
 }
 
+/* What all states have in common with compensations. */
 static void
-check_state(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
+check_work(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
 {
 	AslState   *state = body->state;
 
 	asl_check_exclusions(compiler, tree, state_exclusions, lengthof(state_exclusions), 1 << state->type);
+	if (state->type == ASL_TASK)
+		check_child_run(compiler, tree, state);
+	if (body->timeout.given && body->heartbeat.given && body->heartbeat.value >= body->timeout.value)
+		asl_problem(compiler, asl_tree_field(tree, "HeartbeatSeconds"), "must be smaller than \"TimeoutSeconds\"");
+	state->has_timeout = body->timeout.given || body->timeout.path;
+	state->has_heartbeat = body->heartbeat.given || body->heartbeat.path;
+}
+
+static void
+check_state(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
+{
+	const AslState *state = body->state;
+
+	check_work(compiler, tree, body);
 	if (((1 << state->type) & IN_MOVING) != 0)
 		check_transition(compiler, tree, body);
 	if (state->type == ASL_WAIT)
 		check_wait(compiler, tree);
-	if (state->type == ASL_TASK)
-		check_child_run(compiler, tree, state);
 	if (state->type == ASL_MAP && asl_tree_field(tree, "Parameters") && asl_tree_field(tree, "ItemSelector"))
 		asl_problem(compiler, asl_tree_field(tree, "Parameters"), "not allowed together with \"ItemSelector\"");
-	if (body->timeout.given && body->heartbeat.given && body->heartbeat.value >= body->timeout.value)
-		asl_problem(compiler, asl_tree_field(tree, "HeartbeatSeconds"), "must be smaller than \"TimeoutSeconds\"");
 }
 
 /* The type of a state; false (with a problem noted) if there is none. */
@@ -595,8 +607,6 @@ compile_state(AslCompiler *compiler, const AslTree *tree, AslState *state)
 	asl_read_object(compiler, tree, state_types[state->type].what,
 					state_fields, lengthof(state_fields), 1 << state->type, body);
 	check_state(compiler, tree, body);
-	state->has_timeout = body->timeout.given || body->timeout.path;
-	state->has_heartbeat = body->heartbeat.given || body->heartbeat.path;
 }
 
 static void
@@ -611,7 +621,8 @@ note_state(AslCompiler *compiler, AslState *state, const AslTree *where)
 
 /*
  * Compensate: a Task of its own, with a name that only it can have, in a scope that it has to itself.  Its input is
- * what its Parameters make when it is registered, so they are kept apart from what it does with its input.
+ * what its Parameters make when it is registered, so they are kept apart from what it does with its input.  Only its
+ * task token is not known by then: fields that are to hold it are added to the input later.
  */
 static void
 read_compensation(AslCompiler *compiler, const AslTree *value, void *target)
@@ -635,15 +646,16 @@ read_compensation(AslCompiler *compiler, const AslTree *value, void *target)
 	body->end = true;
 	body->default_next = ASL_END;
 	body->result_path.discard = true;
-	asl_read_object(compiler, value, "a Compensate", state_fields, lengthof(state_fields), IN_COMPENSATION, body);
+	if (asl_read_object(compiler, value, "a Compensate", state_fields, lengthof(state_fields), IN_COMPENSATION, body))
+		check_work(compiler, value, body);
 	owner->compensation = state;
 	owner->compensate_before = registration != NULL && asl_tree_is_string(registration, "Before");
 	compiler->machine->compensates = true;
 	note_state(compiler, state, value);
 	((AslStateBody *) target)->compensation_input = body->parameters;
+	if (body->parameters != NULL)
+		body->late_parameters = asl_template_take(body->parameters, TOKEN_PATH);
 	body->parameters = NULL;
-	state->has_timeout = body->timeout.given;
-	state->has_heartbeat = body->heartbeat.given;
 }
 
 /* ---- scopes ---- */

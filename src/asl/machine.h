@@ -184,6 +184,7 @@ struct AslStateBody
 	AslAmount	priority;
 	AslTemplate *credentials;
 	AslTemplate *compensation_input;	/* NULL: the output, or the input where it is registered before */
+	AslTemplate *late_parameters;	/* of a compensation: what is added to its input when it begins; NULL: nothing */
 	char	   *workflow_id;	/* of a child run */
 	AslExpr    *workflow_id_path;
 	AslRetrier *retriers;		/* as many as state->nretriers */

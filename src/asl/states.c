@@ -65,10 +65,21 @@ add_fields(JsonbValue *object, Jsonb *document)
 		asl_object_add(object, key.val.string.val, key.val.string.len, &value);
 }
 
+/* An object with the fields of both; of equal ones, the second's. */
+static bool
+merge(Jsonb *first, Jsonb *second, Jsonb **merged, AslError *error)
+{
+	JsonbValue	object = asl_value_empty_object();
+
+	if (first != NULL)
+		add_fields(&object, first);
+	add_fields(&object, second);
+	return asl_value_build(&object, merged, error);
+}
+
 bool
 asl_assign(const AslTemplate *assign, Jsonb *input, const AslEnv *env, Jsonb **variables, AslError *error)
 {
-	JsonbValue	object;
 	Jsonb	   *assigned;
 
 	*variables = env->variables;
@@ -78,11 +89,7 @@ asl_assign(const AslTemplate *assign, Jsonb *input, const AslEnv *env, Jsonb **v
 		return false;
 	if (JB_ROOT_COUNT(assigned) == 0)
 		return true;
-	object = asl_value_empty_object();
-	if (env->variables != NULL)
-		add_fields(&object, env->variables);
-	add_fields(&object, assigned);
-	return asl_value_build(&object, variables, error);
+	return merge(env->variables, assigned, variables, error);
 }
 
 bool
@@ -90,6 +97,7 @@ asl_effective_input(const AslState *state, Jsonb *input, const AslEnv *env,
 					Jsonb **effective, AslTrace *trace, AslError *error)
 {
 	const AslStateBody *body = state->body;
+	Jsonb	   *late;
 
 	if (!asl_filter_input(state, input, env, effective, error))
 		return false;
@@ -98,6 +106,10 @@ asl_effective_input(const AslState *state, Jsonb *input, const AslEnv *env,
 	if (body->parameters &&
 		(!asl_template_eval(body->parameters, *effective, env, effective, error) ||
 		 !asl_within_limit(*effective, env, state->name, error)))
+		return false;
+	if (body->late_parameters &&
+		(!asl_template_eval(body->late_parameters, *effective, env, &late, error) ||
+		 !merge(*effective, late, effective, error)))
 		return false;
 	if (trace)
 		trace->after_parameters = *effective;

@@ -218,6 +218,36 @@ asl_template_compile(Jsonb *source, const char *json_path, List **problems)
 	return list_length(*problems) == known ? template : NULL;
 }
 
+static bool
+is_path(const AslTemplate *template, const char *text)
+{
+	const AslPath *path = template->kind == TEMPLATE_EXPR ? asl_expr_path(template->expr) : NULL;
+
+	return path != NULL && strcmp(asl_path_text(path), text) == 0;
+}
+
+AslTemplate *
+asl_template_take(AslTemplate *template, const char *path)
+{
+	AslTemplate *taken;
+	int			left = 0;
+
+	if (template->kind != TEMPLATE_OBJECT)
+		return NULL;
+	taken = make_template(TEMPLATE_OBJECT, template->count);
+	taken->count = 0;
+	for (int i = 0; i < template->count; i++)
+	{
+		AslTemplate *to = is_path(template->members[i], path) ? taken : template;
+		int			place = to == taken ? taken->count++ : left++;
+
+		to->keys[place] = template->keys[i];
+		to->members[place] = template->members[i];
+	}
+	template->count = left;
+	return taken->count > 0 ? taken : NULL;
+}
+
 
 /* ---- evaluation ---- */
 

@@ -33,6 +33,12 @@ extern bool asl_expr_eval_value(const AslExpr *expr, const char *field, Jsonb *i
  */
 extern AslTemplate *asl_template_compile(Jsonb *source, const char *json_path, List **problems);
 
+/*
+ * Take the fields that hold just this path out of a template that is an object, and make them one of their own; NULL:
+ * there are none.
+ */
+extern AslTemplate *asl_template_take(AslTemplate *template, const char *path);
+
 extern bool asl_template_eval(const AslTemplate *template, Jsonb *input, const AslEnv *env,
 							  Jsonb **result, AslError *error);
 
