@@ -37,6 +37,7 @@
 #include "engine/mailbox.h"
 #include "engine/statement.h"
 #include "engine/store.h"
+#include "engine/task.h"
 
 #define ADDRESS_CHILD "child:"
 
@@ -52,7 +53,8 @@ static EfStatement children_statement = {OPEN_CHILDREN, 1, {UUIDOID}};
 
 static EfStatement orphans_statement = {
 	OPEN_CHILDREN " AND c.parent_branch_id IS NOT NULL AND NOT EXISTS (SELECT FROM expense_flow.branch b"
-	" WHERE b.run_id" EQ "c.parent_run_id AND b.branch_id" EQ "c.parent_branch_id)",
+	" WHERE b.run_id" EQ "c.parent_run_id AND b.branch_id" EQ "c.parent_branch_id"
+	" AND b.status OPERATOR(pg_catalog.<>) 'K')",	/* a main line that compensates waits for it no more */
 	1, {UUIDOID}
 };
 
@@ -141,8 +143,10 @@ ef_parent_has_closed(const pg_uuid_t *run_id)
 void
 ef_end_orphans(const EfRun *run)
 {
-	if (run->workflow->receives)
-		end_children(&orphans_statement, &run->run_id);
+	if (!run->workflow->receives)
+		return;
+	end_children(&orphans_statement, &run->run_id);
+	ef_task_cancel_orphans(&run->run_id);
 }
 
 /* ---- the outcome ---- */

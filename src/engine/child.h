@@ -33,7 +33,10 @@ extern void ef_tell_parent_of(const pg_uuid_t *run_id, char status, const char *
 /* A run has closed: what its ParentClosePolicy says happens to each of its open children. */
 extern void ef_parent_has_closed(const pg_uuid_t *run_id);
 
-/* Branches of the run were ended before their time: the same for children that only they waited for. */
+/*
+ * Branches of the run were ended before their time: the same for children that only they waited for.  Tasks of outside
+ * programs that they waited for are withdrawn.
+ */
 extern void ef_end_orphans(const EfRun *run);
 
 #endif							/* EF_CHILD_H */

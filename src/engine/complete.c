@@ -41,9 +41,7 @@ PG_FUNCTION_INFO_V1(ef_fail_activity_by_name);
 /* An attempt by its branch, its step, and the secret unless that is null; its branch must be there. */
 #define OF_ATTEMPT " WHERE t.run_id" EQ "$1 AND t.branch_id" EQ "$2 AND t.step" EQ "$3" \
 	" AND (t.secret_hash" EQ "pg_catalog.sha256($4) OR $4 IS NULL)"
-#define BRANCH_EXISTS " EXISTS (SELECT FROM expense_flow.branch b WHERE b.run_id" EQ "t.run_id" \
-	" AND b.branch_id" EQ "t.branch_id)"
-#define IS_OPEN " AND t.status" EQ "ANY (ARRAY['S', 'R']::\"char\"[]) AND" BRANCH_EXISTS
+#define IS_OPEN " AND t.status" EQ "ANY (ARRAY['S', 'R']::\"char\"[]) AND " EF_TASK_HAS_BRANCH
 
 /* The attempt that a caller means. */
 typedef struct Attempt
@@ -265,7 +263,7 @@ beat(const Attempt *attempt, Jsonb *details, bool *cancel_requested, TimestampTz
 		" AND t.status" EQ "ANY (ARRAY['R', 'C']::\"char\"[])"
 		" AND (t.status" EQ "'C' OR EXISTS (SELECT FROM expense_flow.branch b WHERE b.run_id" EQ "t.run_id"
 		" AND b.branch_id" EQ "0))"
-		" RETURNING t.status" EQ "'C' OR NOT" BRANCH_EXISTS ","
+		" RETURNING t.status" EQ "'C' OR NOT " EF_TASK_HAS_BRANCH ","
 		" LEAST(t.close_by, t.started_at OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => t.start_to_close),"
 		"  $5 OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => t.heartbeat))",
 		6, {UUIDOID, INT4OID, INT4OID, BYTEAOID, TIMESTAMPTZOID, JSONBOID}

@@ -29,6 +29,7 @@
 #include "utils/numeric.h"
 
 #include "engine/activity.h"
+#include "engine/alias.h"
 #include "engine/engine.h"
 #include "engine/external.h"
 #include "engine/history.h"
@@ -206,6 +207,33 @@ receive_outcome(EfVisit *visit, EfOutcome *outcome)
 	return false;
 }
 
+/* How an attempt is doing whose branch was waked. */
+typedef enum Found
+{
+	FOUND_OUTCOME,
+	FOUND_OPEN,					/* its row is locked now */
+	FOUND_BUSY,					/* somebody else has the row locked */
+	FOUND_NOTHING
+} Found;
+
+static Found
+find_attempt(EfVisit *visit, EfTask *task, EfOutcome *outcome)
+{
+	EfBranchKey key;
+	bool		exists;
+
+	ef_branch_key(visit->branch, &key);
+	if (receive_outcome(visit, outcome))
+		return FOUND_OUTCOME;
+	if (ef_task_lock(&key, task))
+		return FOUND_OPEN;
+	exists = ef_task_exists(&key);
+	/* It may have come just now. */
+	if (receive_outcome(visit, outcome))
+		return FOUND_OUTCOME;
+	return exists ? FOUND_BUSY : FOUND_NOTHING;
+}
+
 /* Rest until the outcome comes, or at most until a time; step is that of the attempt. */
 static EfVisitResult
 await_outcome(EfVisit *visit, int32 step, TimestampTz until)
@@ -306,27 +334,72 @@ next_look(const EfTask *task, const Timeout *first, TimestampTz now)
 static EfVisitResult
 look(EfVisit *visit)
 {
-	EfBranchKey key;
 	EfTask		task;
 	EfOutcome	outcome;
 	Timeout		first;
 
-	ef_branch_key(visit->branch, &key);
-	if (receive_outcome(visit, &outcome))
-		return take_outcome(visit, &outcome);
-	if (!ef_task_lock(&key, &task))
+	switch (find_attempt(visit, &task, &outcome))
 	{
-		bool		exists = ef_task_exists(&key);
-
-		/* It may have come just now. */
-		if (receive_outcome(visit, &outcome))
+		case FOUND_OUTCOME:
 			return take_outcome(visit, &outcome);
-		return exists ? EF_VISIT_LATER : fail(visit, "States.TaskFailed", pstrdup("the activity's task is gone"));
+		case FOUND_BUSY:
+			return EF_VISIT_LATER;
+		case FOUND_NOTHING:
+			return fail(visit, "States.TaskFailed", pstrdup("the activity's task is gone"));
+		case FOUND_OPEN:
+			break;
 	}
 	first = first_timeout(&task);
 	if (first.at <= ef_now())
 		return end_in_timeout(visit, &task, first.error, first.cause, first.no_retry);
 	return await_outcome(visit, task.step, next_look(&task, &first, ef_now()));
+}
+
+/* ---- cancelling ---- */
+
+bool
+ef_awaits_task(const EfBranch *branch)
+{
+	return branch->status == EF_BRANCH_AWAITING && branch->nawaits == 1 &&
+		strncmp(branch->awaits[0], EF_ADDRESS_TASK, strlen(EF_ADDRESS_TASK)) == 0;
+}
+
+static bool
+is_activity(const AslState *state)
+{
+	const char *resource = ef_resolve_resource(state->resource);
+
+	return resource != NULL && strncmp(resource, EF_ACTIVITY_PREFIX, strlen(EF_ACTIVITY_PREFIX)) == 0;
+}
+
+/*
+ * An outcome that has come, or may be just coming, counts: the work is done, and what undoes it is to be registered.
+ * The request then waits for the next state.
+ */
+EfVisitResult
+ef_cancel_task(EfVisit *visit)
+{
+	EfBranchKey key;
+	EfTask		task;
+	EfOutcome	outcome;
+
+	visit->callback = !is_activity(visit->state);
+	switch (find_attempt(visit, &task, &outcome))
+	{
+		case FOUND_OUTCOME:
+			return take_outcome(visit, &outcome);
+		case FOUND_BUSY:
+			return EF_VISIT_LATER;
+		case FOUND_NOTHING:
+			break;
+		case FOUND_OPEN:
+			add_start(visit, task.status == EF_TASK_STARTED ? task.started_at : DT_NOEND, task.worker, NULL);
+			break;
+	}
+	ef_add_event(visit, visit->callback ? EF_EVENT_FAILED : EF_EVENT_ACTIVITY_FAILED);
+	ef_branch_key(visit->branch, &key);
+	ef_task_cancel(&key);
+	return ef_deliver_cancel(visit);
 }
 
 /* ---- scheduling an attempt ---- */

@@ -20,6 +20,10 @@ extern EfVisitResult ef_visit_activity(EfVisit *visit, const char *where);
 /* Visit a Task that calls a function and then waits for its token. */
 extern EfVisitResult ef_visit_callback(EfVisit *visit, const char *function);
 
+/* A branch that waits for such work was asked to cancel. */
+extern bool ef_awaits_task(const EfBranch *branch);
+extern EfVisitResult ef_cancel_task(EfVisit *visit);
+
 /* How an attempt has ended, as the message to its branch tells. */
 typedef struct EfOutcome
 {

@@ -49,7 +49,6 @@
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/store.h"
-#include "engine/task.h"
 
 /* What a state starts. */
 typedef struct Fork
@@ -586,8 +585,6 @@ fail_parent(const EfBranch *child, Join *join, const AslError *failure, Timestam
 	change_join(child, join, 0, now);
 	ef_store_delete_children(&child->run.run_id, child->parent_id);
 	ef_end_orphans(&child->run);
-	if (child->run.workflow->receives)
-		ef_task_cancel_orphans(&child->run.run_id);
 	announce_parent(child, now);
 }
 

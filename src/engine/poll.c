@@ -90,7 +90,7 @@ static EfStatement take_statement = {
 	" JOIN expense_flow.workflow_version v ON v.version_id" EQ "r.version_id"
 	" WHERE t.queue" EQ "$1 AND t.status" EQ "'S'"
 	" AND (t.start_by IS NULL OR t.start_by" GT "$2) AND (t.close_by IS NULL OR t.close_by" GT "$2)"
-	" AND EXISTS (SELECT FROM expense_flow.branch b WHERE b.run_id" EQ "t.run_id AND b.branch_id" EQ "t.branch_id)"
+	" AND " EF_TASK_HAS_BRANCH
 	" AND ($3 OR pg_catalog.pg_has_role($4, r.owner, 'USAGE') OR pg_catalog.pg_has_role($4, r.starter, 'USAGE'))"
 	" ORDER BY t.priority DESC, t.scheduled_at LIMIT $5"
 	" FOR UPDATE OF t SKIP LOCKED",

@@ -36,6 +36,7 @@
 #include "engine/saga.h"
 #include "engine/statement.h"
 #include "engine/store.h"
+#include "engine/task.h"
 
 PG_FUNCTION_INFO_V1(ef_retry_compensation);
 PG_FUNCTION_INFO_V1(ef_skip_compensation);
@@ -373,7 +374,11 @@ close_run(const EfBranch *any, EfEnd *end)
 	closing.cause = end->cause;
 	if (!ef_store_delete_main_branch(&run->run_id, &closing.step))
 		ef_branch_is_gone();
-	ef_store_delete_messages(&run->run_id);
+	if (run->workflow->receives)
+	{
+		ef_task_remove_of_run(&run->run_id);
+		ef_store_delete_messages(&run->run_id);
+	}
 	ef_finish_closing(run, &closing, NULL);
 }
 

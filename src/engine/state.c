@@ -152,17 +152,20 @@ is_cancel_due(const EfVisit *visit)
 static EfVisitResult
 cancel(EfVisit *visit)
 {
-	if (ef_awaits_child_run(visit->branch))
-		return ef_cancel_child_run(visit);
-	/* Only a Task that has begun and not ended yet has an attempt that fails. */
-	if (visit->branch->status == EF_BRANCH_AWAITING)
-		ef_add_event(visit, EF_EVENT_FAILED);
-	if (visit->branch->run.workflow->receives && visit->branch->has_row)
-	{
-		EfBranchKey key;
+	EfBranch   *branch = visit->branch;
+	EfBranchKey key;
 
-		ef_branch_key(visit->branch, &key);
-		ef_task_cancel(&key);
+	if (ef_awaits_child_run(branch))
+		return ef_cancel_child_run(visit);
+	if (ef_awaits_task(branch))
+		return ef_cancel_task(visit);
+	/* Only a Task that has begun and not ended yet has an attempt that fails. */
+	if (branch->status == EF_BRANCH_AWAITING)
+		ef_add_event(visit, EF_EVENT_FAILED);
+	else if (branch->status == EF_BRANCH_RETRYING && branch->run.workflow->receives)
+	{
+		ef_branch_key(branch, &key);
+		ef_task_remove(&key);
 	}
 	return ef_deliver_cancel(visit);
 }

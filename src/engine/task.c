@@ -245,8 +245,7 @@ ef_task_remove(const EfBranchKey *key)
 
 #define UNLOCKED(condition) " WHERE (run_id, branch_id, step)" EQ "ANY (SELECT t.run_id, t.branch_id, t.step" \
 	" FROM expense_flow.activity_task t WHERE t.run_id" EQ "$1 AND " condition " FOR UPDATE SKIP LOCKED)"
-#define IS_ORPHAN "NOT EXISTS (SELECT FROM expense_flow.branch b WHERE b.run_id" EQ "t.run_id" \
-	" AND b.branch_id" EQ "t.branch_id)"
+#define IS_ORPHAN "NOT " EF_TASK_HAS_BRANCH
 
 void
 ef_task_remove_of_run(const pg_uuid_t *run_id)

@@ -20,6 +20,14 @@
 
 #define EF_TOKEN_SECRET_LENGTH 16
 
+/*
+ * The branch of a task, t, is there, and may be waiting for it.  A main line whose run compensates (K) waits for its
+ * compensations alone.
+ */
+#define EF_TASK_HAS_BRANCH \
+	"EXISTS (SELECT FROM expense_flow.branch b WHERE b.run_id OPERATOR(pg_catalog.=) t.run_id" \
+	" AND b.branch_id OPERATOR(pg_catalog.=) t.branch_id AND b.status OPERATOR(pg_catalog.<>) 'K')"
+
 typedef struct EfTask
 {
 	EfBranchKey key;
