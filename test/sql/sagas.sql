@@ -135,6 +135,26 @@ CALL run_pending();
 SELECT logged();
 SELECT status, error, cause FROM find_runs('saga w3');
 
+-- One that caught the request, cleaned up and came to its end is canceled all the same, and compensates; an error on the way is what it fails with.
+SELECT create_workflow('saga cleans up', '{"StartAt": "Car", "States": {
+	"Car": {"Type": "Task", "Resource": "sql:public.book", "Parameters": {"step": "car"}, "Compensate": {"Resource": "sql:public.undo"}, "Next": "Wait"},
+	"Wait": {"Type": "Task", "Resource": "signal:go", "Catch": [{"ErrorEquals": ["Canceled"], "Next": "Clean up"}], "End": true},
+	"Clean up": {"Type": "Task", "Resource": "sql:public.book", "Parameters": {"step": "cleaning"}, "Compensate": {"Resource": "sql:public.undo"}, "End": true}}}');
+SELECT start_workflow('saga cleans up', '{}', 'saga u1') IS NOT NULL;
+CALL run_pending();
+SELECT cancel_workflow('saga u1', 'no more');
+CALL run_pending();
+SELECT logged();
+SELECT status, error, cause FROM find_runs('saga u1');
+INSERT INTO broken VALUES ('cleaning', 'NoBroom');
+SELECT start_workflow('saga cleans up', '{}', 'saga u2') IS NOT NULL;
+CALL run_pending();
+SELECT cancel_workflow('saga u2', 'no more');
+CALL run_pending();
+SELECT logged();
+SELECT status, error, cause FROM find_runs('saga u2');
+DELETE FROM broken;
+
 -- A Compensate whose Parameters cannot be made fails the step, which leaves no effects.
 SELECT create_workflow('bad parameters', '{"StartAt": "Car", "States": {
 	"Car": {"Type": "Task", "Resource": "sql:public.book", "Parameters": {"step": "car"},
