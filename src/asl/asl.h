@@ -166,6 +166,9 @@ extern Jsonb *asl_pass_result(const AslState *state, Jsonb *effective);
 extern bool asl_choose(const AslState *state, Jsonb *input, const AslEnv *env,
 					   int *next, Jsonb **output, Jsonb **variables, AslError *error);
 
+/* The action of an AWS service that a Task's resource names: what follows `arn:PARTITION:states:::`; NULL: none. */
+extern const char *asl_service_action(const char *resource);
+
 /* Wait: the time until which to wait, given the time at which the state was entered. */
 extern bool asl_wait_until(const AslState *state, Jsonb *input, TimestampTz entered, const AslEnv *env,
 						   TimestampTz *until, AslError *error);

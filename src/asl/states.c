@@ -116,6 +116,33 @@ asl_effective_input(const AslState *state, Jsonb *input, const AslEnv *env,
 	return true;
 }
 
+const char *
+asl_service_action(const char *resource)
+{
+	static const char prefix[] = "arn:";
+	static const char service[] = ":states:::";
+	const char *partition_end;
+
+	if (strncmp(resource, prefix, strlen(prefix)) != 0)
+		return NULL;
+	partition_end = strchr(resource + strlen(prefix), ':');
+	if (partition_end == NULL || strncmp(partition_end, service, strlen(service)) != 0)
+		return NULL;
+	return partition_end + strlen(service);
+}
+
+/* What the service calls a state's work where its result is too large: an AWS service's action by the service alone. */
+static const char *
+name_of_work(const AslState *state)
+{
+	const char *action;
+
+	if (state->resource == NULL)
+		return state->name;
+	action = asl_service_action(state->resource);
+	return action ? pnstrdup(action, strcspn(action, ":")) : state->resource;
+}
+
 bool
 asl_output(const AslState *state, Jsonb *input, Jsonb *result, const AslEnv *env,
 		   Jsonb **output, Jsonb **variables, AslTrace *trace, AslError *error)
@@ -126,7 +153,7 @@ asl_output(const AslState *state, Jsonb *input, Jsonb *result, const AslEnv *env
 
 	if (trace)
 		trace->result = result;
-	if (!asl_within_limit(result, env, state->resource ? state->resource : state->name, error))
+	if (!asl_within_limit(result, env, name_of_work(state), error))
 		return false;
 	if (body->result_selector &&
 		!asl_template_eval(body->result_selector, result, env, &selected, error))

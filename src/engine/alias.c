@@ -39,6 +39,7 @@ PG_FUNCTION_INFO_V1(ef_drop_resource_alias);
 PG_FUNCTION_INFO_V1(ef_resolve_resource_sql);
 
 #define TOKEN_SUFFIX ".waitForTaskToken"
+#define FUNCTION_PART ":function:"	/* of a Lambda function's ARN; its name follows */
 
 typedef struct ResourceAlias
 {
@@ -242,6 +243,14 @@ load_aliases(void)
 	PG_END_TRY();
 }
 
+/* The aliases, as they are now. */
+static void
+ensure_aliases(void)
+{
+	if (!cache.valid)
+		load_aliases();
+}
+
 const char *
 ef_resolve_resource(const char *resource)
 {
@@ -256,8 +265,7 @@ ef_resolve_resource(const char *resource)
 		uri = pnstrdup(resource, strlen(resource) - strlen(TOKEN_SUFFIX));
 		suffix = TOKEN_SUFFIX;
 	}
-	if (!cache.valid)
-		load_aliases();
+	ensure_aliases();
 	for (i = 0; i < cache.count; i++)
 	{
 		const char *captured;
@@ -265,6 +273,49 @@ ef_resolve_resource(const char *resource)
 
 		if (matches(cache.aliases[i].pattern, uri, &captured, &length))
 			return substitute(cache.aliases[i].resource, captured, length, suffix);
+	}
+	return NULL;
+}
+
+/* Does what is to be compared with a pattern have a qualifier there? */
+static bool
+has_qualifier(const char *pattern)
+{
+	const char *function = strstr(pattern, FUNCTION_PART);
+
+	return function != NULL && strchr(function + strlen(FUNCTION_PART), ':') != NULL;
+}
+
+const char *
+ef_resolve_function(const char *name)
+{
+	bool		whole = strncmp(name, "arn:", strlen("arn:")) == 0;
+	const char *function = strstr(name, FUNCTION_PART);
+	char	   *qualified;
+	char	   *plain;
+	char	   *qualifier;
+	int			i;
+
+	if (whole)
+		qualified = pstrdup(name);
+	else
+		qualified = psprintf(FUNCTION_PART "%s", function ? function + strlen(FUNCTION_PART) : name);
+	plain = pstrdup(qualified);
+	function = strstr(plain, FUNCTION_PART);
+	qualifier = function ? strchr(function + strlen(FUNCTION_PART), ':') : NULL;
+	if (qualifier != NULL)
+		*qualifier = '\0';
+	ensure_aliases();
+	for (i = 0; i < cache.count; i++)
+	{
+		const ResourceAlias *alias = &cache.aliases[i];
+		const char *pattern = whole ? alias->pattern : strstr(alias->pattern, FUNCTION_PART);
+		const char *captured;
+		size_t		length;
+
+		if (pattern != NULL &&
+			matches(pattern, has_qualifier(pattern) ? qualified : plain, &captured, &length))
+			return substitute(alias->resource, captured, length, "");
 	}
 	return NULL;
 }

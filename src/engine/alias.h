@@ -15,4 +15,11 @@
  */
 extern const char *ef_resolve_resource(const char *resource);
 
+/*
+ * The same for a Lambda function by one of its names: NAME, ACCOUNT:function:NAME or a whole ARN, each perhaps with a
+ * version or alias (`:QUALIFIER`) behind it.  A whole ARN is looked up as it is; of a pattern, a name's region and
+ * account do not matter.  The qualifier counts only for patterns that have one.
+ */
+extern const char *ef_resolve_function(const char *name);
+
 #endif							/* EF_ALIAS_H */

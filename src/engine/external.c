@@ -33,6 +33,7 @@
 #include "engine/engine.h"
 #include "engine/external.h"
 #include "engine/history.h"
+#include "engine/lambda.h"
 #include "engine/mailbox.h"
 #include "engine/task.h"
 
@@ -521,6 +522,15 @@ schedule_callback(EfVisit *visit, const char *function)
 	if (!prepare(visit, &task, &call.timeout_seconds))
 		return EF_VISIT_FAILED;
 	call.input = task.input;
+	if (function == NULL)
+	{
+		EfLambdaRequest request;
+
+		if (!ef_lambda_request(task.input, &request, &visit->failure))
+			return ef_fail_request(visit, ef_lambda_is_missing(&visit->failure));
+		call.function = request.function;
+		call.input = request.payload;
+	}
 	task.input = NULL;
 	task.status = EF_TASK_STARTED;
 	task.started_at = task.scheduled_at;

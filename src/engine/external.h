@@ -17,7 +17,10 @@
 /* Visit a Task whose resource is activity:queue/name; where is what follows "activity:". */
 extern EfVisitResult ef_visit_activity(EfVisit *visit, const char *where);
 
-/* Visit a Task that calls a function and then waits for its token. */
+/*
+ * Visit a Task that calls a function and then waits for its token.  NULL: the function that the parameters ask for
+ * (see lambda.h).
+ */
 extern EfVisitResult ef_visit_callback(EfVisit *visit, const char *function);
 
 /* A branch that waits for such work was asked to cancel. */

@@ -21,6 +21,7 @@
 #include "engine/external.h"
 #include "engine/fork.h"
 #include "engine/history.h"
+#include "engine/lambda.h"
 #include "engine/mailbox.h"
 #include "engine/saga.h"
 #include "engine/settings.h"
@@ -346,21 +347,41 @@ ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
 	call->restricted = !branch->in_query && MyBackendType != B_BG_WORKER && branch->run.owner != GetUserId();
 }
 
+EfVisitResult
+ef_call_function(EfVisit *visit, EfActivityCall *call)
+{
+	double		heartbeat;
+
+	if (!asl_task_timeout(visit->state, visit->branch->data, &visit->env, &call->timeout_seconds, &heartbeat,
+						  &visit->failure))
+		return EF_VISIT_FAILED;
+	ef_prepare_call(visit, call);
+	visit->did_work = true;
+	ef_add_event(visit, task_event(visit, EF_EVENT_SCHEDULED, EF_EVENT_LAMBDA_SCHEDULED));
+	ef_add_event(visit, task_event(visit, EF_EVENT_STARTED, EF_EVENT_LAMBDA_STARTED));
+	return call_function(visit, call);
+}
+
 static EfVisitResult
 visit_sql_task(EfVisit *visit, const char *function)
 {
 	EfActivityCall call = {.function = function, .finish = ef_use_result, .finish_arg = visit};
-	double		heartbeat;
 
-	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &call.input, NULL, &visit->failure) ||
-		!asl_task_timeout(visit->state, visit->branch->data, &visit->env, &call.timeout_seconds, &heartbeat,
-						  &visit->failure))
+	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &call.input, NULL, &visit->failure))
 		return EF_VISIT_FAILED;
-	ef_prepare_call(visit, &call);
-	visit->did_work = true;
-	ef_add_event(visit, task_event(visit, EF_EVENT_SCHEDULED, EF_EVENT_LAMBDA_SCHEDULED));
-	ef_add_event(visit, task_event(visit, EF_EVENT_STARTED, EF_EVENT_LAMBDA_STARTED));
-	return call_function(visit, &call);
+	return ef_call_function(visit, &call);
+}
+
+EfVisitResult
+ef_fail_request(EfVisit *visit, bool begun)
+{
+	if (begun)
+	{
+		ef_add_event(visit, EF_EVENT_SCHEDULED);
+		ef_add_event(visit, EF_EVENT_STARTED);
+		ef_add_event(visit, EF_EVENT_FAILED);
+	}
+	return EF_VISIT_FAILED;
 }
 
 bool
@@ -464,6 +485,23 @@ visit_function(EfVisit *visit, const char *function)
 	return visit_sql_task(visit, function);
 }
 
+/* No alias matches the resource: an action of an AWS service that has a meaning here, or nothing. */
+static EfVisitResult
+visit_service(EfVisit *visit)
+{
+	const char *action = asl_service_action(visit->state->resource);
+
+	if (action != NULL)
+	{
+		if (strcmp(action, EF_LAMBDA_INVOKE) == 0)
+			return ef_visit_lambda(visit);
+		if (strcmp(action, EF_LAMBDA_INVOKE EF_TOKEN_SUFFIX) == 0)
+			return ef_visit_callback(visit, NULL);
+	}
+	set_failure(visit, "States.Runtime", psprintf("no resource alias matches \"%s\"", visit->state->resource));
+	return EF_VISIT_FAILED;
+}
+
 static EfVisitResult
 visit_task(EfVisit *visit)
 {
@@ -472,13 +510,8 @@ visit_task(EfVisit *visit)
 	if (visit->state->compensate_before && is_entering(visit->branch))
 		return register_before(visit);
 	resource = ef_resolve_resource(visit->state->resource);
-
 	if (resource == NULL)
-	{
-		set_failure(visit, "States.Runtime",
-					psprintf("no resource alias matches \"%s\"", visit->state->resource));
-		return EF_VISIT_FAILED;
-	}
+		return visit_service(visit);
 	if (strncmp(resource, SQL_PREFIX, strlen(SQL_PREFIX)) == 0)
 		return visit_function(visit, resource + strlen(SQL_PREFIX));
 	if (strncmp(resource, EF_ACTIVITY_PREFIX, strlen(EF_ACTIVITY_PREFIX)) == 0)

@@ -82,6 +82,12 @@ extern bool ef_was_interrupted_to_cancel(EfVisit *visit);
 /* Fill a call with what all activities of a run have in common. */
 extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);
 
+/* Call a function for the Task: function, input and what to do with the result are set. */
+extern EfVisitResult ef_call_function(EfVisit *visit, EfActivityCall *call);
+
+/* What the Task asks for cannot be had, as visit->failure says; begun: the service would have begun an attempt. */
+extern EfVisitResult ef_fail_request(EfVisit *visit, bool begun);
+
 /* The result of a Task that is no function's: the state is left, or fails. */
 extern EfVisitResult ef_finish_task(EfVisit *visit, Jsonb *result);
 

@@ -24,6 +24,7 @@
 #include "engine/activity.h"
 #include "engine/alias.h"
 #include "engine/engine.h"
+#include "engine/lambda.h"
 #include "engine/settings.h"
 #include "errcodes.h"
 
@@ -50,6 +51,7 @@ typedef struct StateTest
 	Jsonb	   *mock_result;	/* NULL: none */
 	bool		mock_fails;		/* with "failure" */
 	int			retry_count;
+	EfLambdaRequest request;	/* of lambda:invoke */
 
 	/* what came out */
 	TestStatus	status;
@@ -266,24 +268,50 @@ needs_mock(const StateTest *test)
 			 errhint("Give its result: mock => '{\"result\": …}', or a failure: mock => '{\"errorOutput\": {\"error\": …, \"cause\": …}}'.")));
 }
 
+/* The same of a function that lambda:invoke has called. */
+static bool
+finish_invocation(Jsonb *payload, void *arg, AslError *error)
+{
+	StateTest  *test = arg;
+
+	return finish(ef_lambda_response(&test->request, payload), test, error);
+}
+
+/* What to call, with what; false: the Task fails. */
+static bool
+prepare_call(StateTest *test, Jsonb *effective, EfActivityCall *call)
+{
+	const char *resource = ef_resolve_resource(test->state->resource);
+	const char *action = asl_service_action(test->state->resource);
+
+	call->finish_arg = test;
+	if (resource == NULL && action != NULL && strcmp(action, EF_LAMBDA_INVOKE) == 0)
+	{
+		if (!ef_lambda_request(effective, &test->request, &test->failure))
+			return false;
+		call->function = test->request.function;
+		call->input = test->request.payload;
+		call->finish = finish_invocation;
+		return true;
+	}
+	if (resource == NULL || strncmp(resource, "sql:", 4) != 0)
+		needs_mock(test);
+	call->function = resource + 4;
+	call->input = effective;
+	call->finish = finish;
+	return true;
+}
+
 /* Do the work of a Task. */
 static bool
 call_activity(StateTest *test, Jsonb *effective)
 {
-	const char *resource = ef_resolve_resource(test->state->resource);
-	EfActivityCall call = {0};
+	EfActivityCall call = {.role = GetUserId(), .remaining = PG_INT64_MAX};
 	double		heartbeat_seconds;
 
-	if (resource == NULL || strncmp(resource, "sql:", 4) != 0)
-		needs_mock(test);
-	if (!asl_task_timeout(test->state, test->input, &test->env, &call.timeout_seconds, &heartbeat_seconds, &test->failure))
+	if (!prepare_call(test, effective, &call) ||
+		!asl_task_timeout(test->state, test->input, &test->env, &call.timeout_seconds, &heartbeat_seconds, &test->failure))
 		return false;
-	call.function = resource + 4;
-	call.role = GetUserId();
-	call.input = effective;
-	call.remaining = PG_INT64_MAX;
-	call.finish = finish;
-	call.finish_arg = test;
 	if (ef_call_activity(&call) == EF_ACTIVITY_SUCCEEDED)
 		return true;
 	test->failure = call.failure;
