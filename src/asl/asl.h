@@ -74,6 +74,8 @@ struct AslState
 	AslClosePolicy close_policy;	/* Task that starts a child run */
 	bool		detached;		/* it does not wait for the child run's result */
 	int			workflow_version;	/* of the child run; 0: the current one */
+	char	   *validator;		/* Task that waits for an update: the function that may refuse it, or NULL */
+	int			respond;		/* the state of its scope whose output is the answer; ASL_END: the update itself is */
 	int			nscopes;		/* Parallel: branches; Map: 1 */
 	AslScope  **scopes;
 	int			nretriers;
@@ -82,6 +84,13 @@ struct AslState
 	char	   *result_writer;	/* Map: the resource of its ResultWriter, or NULL */
 	struct AslStateBody *body;	/* private to src/asl */
 };
+
+/* A query that the workflow has besides those that every run has. */
+typedef struct AslQuery
+{
+	char	   *name;
+	char	   *function;		/* schema.function */
+} AslQuery;
 
 struct AslMachine
 {
@@ -92,6 +101,8 @@ struct AslMachine
 	bool		compensates_at_once;	/* CompensationOrder: all at the same time, not one after the other */
 	char	   *comment;
 	char	   *version;
+	int			nqueries;
+	AslQuery   *queries;		/* in the order of the text */
 	int			nstates;		/* of the whole machine */
 	AslState  **states;			/* by name */
 };
@@ -106,6 +117,9 @@ extern AslMachine *asl_compile(const char *definition, int length, MemoryContext
 
 /* A state by its name, anywhere in the machine (names are unique in a whole machine); NULL if there is none. */
 extern AslState *asl_find_state(const AslMachine *machine, const char *name);
+
+/* Is this a query that every run has, so that no workflow can have one of this name? */
+extern bool asl_is_built_in_query(const char *name);
 
 /* ---- run time ---- */
 

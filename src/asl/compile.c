@@ -60,6 +60,12 @@ asl_find_state(const AslMachine *machine, const char *name)
 	return search_state(machine->states, machine->nstates, name);
 }
 
+bool
+asl_is_built_in_query(const char *name)
+{
+	return strcmp(name, "state") == 0 || strcmp(name, "variables") == 0 || strcmp(name, "activities") == 0;
+}
+
 /* The name of a state in the scope that is being compiled. */
 void
 asl_read_next(AslCompiler *compiler, const AslTree *value, void *target)
@@ -138,6 +144,20 @@ read_wait_for_result(AslCompiler *compiler, const AslTree *value, void *target)
 
 	asl_read_boolean(compiler, value, &wait);
 	((AslStateBody *) target)->state->detached = !wait;
+}
+
+/* ---- fields of Tasks that wait for updates ---- */
+
+static void
+read_validator(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	asl_read_sql_function(compiler, value, &((AslStateBody *) target)->state->validator);
+}
+
+static void
+read_respond(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	asl_read_next(compiler, value, &((AslStateBody *) target)->state->respond);
 }
 
 /* ---- compensations ---- */
@@ -432,10 +452,8 @@ static const AslField state_fields[] = {
 	{"StartToCloseSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(start_to_close)},
 	{"ScheduleToCloseSeconds", IN_TASK | IN_COMPENSATION, 0, asl_read_positive, BODY(schedule_to_close)},
 	{"Priority", IN_TASK | IN_COMPENSATION, 0, read_priority, BODY(priority)},
-
-	/* Known, and of the right shape. */
-	{"Validator", IN_TASK, 0, asl_read_ignored_text, 0},
-	{"Respond", IN_TASK, 0, asl_read_ignored_text, 0},
+	{"Validator", IN_TASK, 0, read_validator, 0},
+	{"Respond", IN_TASK, 0, read_respond, 0},
 };
 
 static const AslExclusion state_exclusions[] = {
@@ -488,27 +506,43 @@ check_wait(AslCompiler *compiler, const AslTree *tree)
 		asl_problem(compiler, tree, "one of \"Seconds\", \"SecondsPath\", \"Timestamp\" and \"TimestampPath\" is missing");
 }
 
-/* What only child runs have is a mistake where the resource is known to be something else. */
+/* What only one kind of resource has is a mistake where the resource is known to be of another one. */
 static void
-check_child_run(AslCompiler *compiler, const AslTree *tree, const AslState *state)
+check_resource(AslCompiler *compiler, const AslTree *tree, const AslState *state)
 {
-	static const char *const others[] = {"sql:", "activity:", "signal:", "update:"};
-	static const char *const names[] = {"ParentClosePolicy", "WorkflowId", "WorkflowIdPath", "WorkflowVersion", "WaitForResult"};
-	const char *resource = state->resource ? state->resource : "";
-	bool		is_other = false;
-
-	if (strcmp(resource, "workflow:") == 0)
-		asl_problem(compiler, asl_tree_field(tree, "Resource"), "must name a workflow");
-	for (int i = 0; i < lengthof(others); i++)
-		is_other |= strncmp(resource, others[i], strlen(others[i])) == 0;
-	if (!is_other)
-		return;
-	for (int i = 0; i < lengthof(names); i++)
+	static const char *const kinds[] = {"sql:", "activity:", "signal:", "update:", "workflow:"};
+	static const struct
 	{
-		const AslTree *field = asl_tree_field(tree, names[i]);
+		const char *name;
+		const char *kind;
+		const char *what;
+	}			fields[] =
+	{
+		{"ParentClosePolicy", "workflow:", "starts a workflow"},
+		{"WorkflowId", "workflow:", "starts a workflow"},
+		{"WorkflowIdPath", "workflow:", "starts a workflow"},
+		{"WorkflowVersion", "workflow:", "starts a workflow"},
+		{"WaitForResult", "workflow:", "starts a workflow"},
+		{"Validator", "update:", "waits for an update"},
+		{"Respond", "update:", "waits for an update"},
+	};
+	const char *kind = NULL;
 
-		if (field != NULL)
-			asl_problem(compiler, field, "only allowed with a resource that starts a workflow");
+	for (int i = 0; state->resource != NULL && i < lengthof(kinds); i++)
+	{
+		if (strncmp(state->resource, kinds[i], strlen(kinds[i])) == 0)
+			kind = kinds[i];
+	}
+	if (kind == NULL)
+		return;
+	if (strcmp(state->resource, "workflow:") == 0)
+		asl_problem(compiler, asl_tree_field(tree, "Resource"), "must name a workflow");
+	for (int i = 0; i < lengthof(fields); i++)
+	{
+		const AslTree *field = asl_tree_field(tree, fields[i].name);
+
+		if (field != NULL && strcmp(kind, fields[i].kind) != 0)
+			asl_problem(compiler, field, "only allowed with a resource that %s", fields[i].what);
 	}
 }
 
@@ -520,7 +554,7 @@ check_work(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
 
 	asl_check_exclusions(compiler, tree, state_exclusions, lengthof(state_exclusions), 1 << state->type);
 	if (state->type == ASL_TASK)
-		check_child_run(compiler, tree, state);
+		check_resource(compiler, tree, state);
 	if (body->timeout.given && body->heartbeat.given && body->heartbeat.value >= body->timeout.value)
 		asl_problem(compiler, asl_tree_field(tree, "HeartbeatSeconds"), "must be smaller than \"TimeoutSeconds\"");
 	state->has_timeout = body->timeout.given || body->timeout.path;
@@ -641,6 +675,7 @@ read_compensation(AslCompiler *compiler, const AslTree *value, void *target)
 	state->name = psprintf("%s/Compensate", owner->name);
 	state->type = ASL_TASK;
 	state->next = ASL_END;
+	state->respond = ASL_END;
 	state->body = body;
 	body->state = state;
 	body->end = true;
@@ -689,6 +724,29 @@ read_compensation_order(AslCompiler *compiler, const AslTree *value, void *targe
 		asl_problem(compiler, value, "must be \"LastInFirstOut\" or \"Parallel\"");
 }
 
+/* Names of functions, by the names of the queries. */
+static void
+read_queries(AslCompiler *compiler, const AslTree *value, void *target)
+{
+	AslMachine *machine = compiler->machine;
+
+	if (!asl_expect(compiler, value, ASL_TREE_OBJECT))
+		return;
+	machine->queries = palloc0(Max(1, value->nchildren) * sizeof(AslQuery));
+	machine->nqueries = value->nchildren;
+	for (int i = 0; i < value->nchildren; i++)
+	{
+		const AslTree *function = value->children[i];
+
+		if (function->key[0] == '\0')
+			asl_problem(compiler, function, "the name of a query must not be empty");
+		if (asl_is_built_in_query(function->key))
+			asl_problem(compiler, function, "every run has a query \"%s\" already", function->key);
+		machine->queries[i].name = pstrdup(function->key);
+		asl_read_sql_function(compiler, function, &machine->queries[i].function);
+	}
+}
+
 static const AslField scope_fields[] = {
 	{"StartAt", SCOPE_MACHINE | SCOPE_BRANCH | SCOPE_PROCESSOR, SCOPE_MACHINE | SCOPE_BRANCH | SCOPE_PROCESSOR,
 	asl_read_value, offsetof(ScopeFields, start_at)},
@@ -700,8 +758,8 @@ static const AslField scope_fields[] = {
 	{"TimeoutSeconds", SCOPE_MACHINE, 0, asl_read_positive, offsetof(ScopeFields, timeout)},
 	{"ProcessorConfig", SCOPE_PROCESSOR, 0, read_processor_config, offsetof(ScopeFields, distributed)},
 
-	/* Extensions: known, and of the right shape. */
-	{"Queries", SCOPE_MACHINE, 0, asl_read_ignored_object, 0},
+	/* Extensions. */
+	{"Queries", SCOPE_MACHINE, 0, read_queries, 0},
 	{"CompensationOrder", SCOPE_MACHINE, 0, read_compensation_order, offsetof(ScopeFields, compensates_at_once)},
 };
 
@@ -721,6 +779,7 @@ make_states(AslCompiler *compiler, const AslTree *tree, AslScopeBuild *build)
 		state->scope = scope;
 		state->name = pstrdup(tree->children[i]->key);
 		state->next = ASL_END;
+		state->respond = ASL_END;
 		state->body = palloc0(sizeof(AslStateBody));
 		state->body->state = state;
 		state->body->default_next = ASL_END;

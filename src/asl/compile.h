@@ -92,6 +92,7 @@ extern void asl_read_ignored_object(AslCompiler *compiler, const AslTree *value,
 extern void asl_read_value(AslCompiler *compiler, const AslTree *value, void *target);	/* const AslTree * */
 extern void asl_read_text(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
 extern void asl_read_uri(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
+extern void asl_read_sql_function(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
 extern void asl_read_boolean(AslCompiler *compiler, const AslTree *value, void *target);	/* bool */
 extern void asl_read_positive(AslCompiler *compiler, const AslTree *value, void *target);	/* AslAmount */
 extern void asl_read_non_negative(AslCompiler *compiler, const AslTree *value, void *target);	/* AslAmount */

@@ -27,6 +27,10 @@ SELECT count(*) AS problems FROM problems('{
 	"Comment": "all top-level fields", "Version": "1.0", "QueryLanguage": "JSONPath", "TimeoutSeconds": 60,
 	"Queries": {}, "CompensationOrder": "Parallel",
 	"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}');
+SELECT * FROM problems('{"Queries": {"a": "sql:s.a", "b c": "sql:s.b", "": "sql:s.c", "state": "sql:s.d", "e": "sql:e", "f": "sql:.f", "g": "s.g", "h": 1, "a": "sql:s.h"},
+	"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}');
+SELECT * FROM problems('{"Queries": [], "StartAt": "A", "States": {"A": {"Type": "Parallel", "End": true, "Branches": [
+	{"Queries": {}, "StartAt": "B", "States": {"B": {"Type": "Task", "Resource": "update:u", "Respond": "A", "End": true}}}]}}}');
 SELECT * FROM problems('3');
 SELECT * FROM problems('null');
 SELECT * FROM problems('[]');
@@ -103,9 +107,13 @@ SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", 
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 10, "HeartbeatSeconds": 10');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 1e1, "HeartbeatSeconds": 9');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:f", "Compensate": {"Resource": "sql:g"}, "ParentClosePolicy": "ABANDON",
-	"ScheduleToStartSeconds": 1, "StartToCloseSeconds": 2, "ScheduleToCloseSeconds": 3, "Validator": "sql:v", "Respond": "A"');
+	"ScheduleToStartSeconds": 1, "StartToCloseSeconds": 2, "ScheduleToCloseSeconds": 3');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": "sql:g", "ParentClosePolicy": "NEVER",
 	"ScheduleToStartSeconds": 0, "Validator": {}, "Respond": 1');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "update:f", "Validator": "sql:v", "Respond": "C"');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "update:f", "Validator": "sql:s.v", "Respond": "A"');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "arn:f", "Validator": "sql:s.v", "Respond": "A"');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "signal:f", "Validator": "sql:s.v", "Respond": "A"');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "arn:f", "WorkflowId": "w", "WorkflowVersion": 2, "WaitForResult": false');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:", "WorkflowId": "", "WorkflowIdPath": "$.*", "WorkflowVersion": 3000000000, "WaitForResult": "no"');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "signal:f", "WorkflowId": "w", "WaitForResult": true');
