@@ -117,9 +117,10 @@ CREATE TABLE closed_run
 	closed_at			timestamptz NOT NULL,
 	step				integer NOT NULL,
 	error				text,
-	cause				text
+	cause				text,
+	variables			jsonb
 );
-COMMENT ON TABLE closed_run IS 'One row for each run that has ended: its status (S succeeded, F failed, T timed out, C canceled, X terminated), and the step of branch 0 whose data is the output (SUCCEEDED), or error and cause.';
+COMMENT ON TABLE closed_run IS 'One row for each run that has ended: its status (S succeeded, F failed, T timed out, C canceled, X terminated), and the step of branch 0 whose data is the output (SUCCEEDED), or error and cause; and the variables that branch 0 had (NULL: none).';
 
 CREATE TABLE history_event_type
 (

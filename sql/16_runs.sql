@@ -73,12 +73,14 @@ COMMENT ON VIEW runs IS 'The runs that the current role may see. status is RUNNI
  * The column runs.workflow_id is computed, so it has no index; this has.
  */
 CREATE VIEW run_workflow_ids WITH (security_barrier) AS
-	SELECT r.run_id, r.workflow_id
+	SELECT r.run_id, r.workflow_id, r.started_at,
+		EXISTS (SELECT FROM expense_flow.branch b
+			WHERE b.run_id OPERATOR(pg_catalog.=) r.run_id AND b.branch_id OPERATOR(pg_catalog.=) 0) AS open
 	FROM expense_flow.run r
 	WHERE r.workflow_id IS NOT NULL
 		AND (pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE'));
 GRANT SELECT ON run_workflow_ids TO PUBLIC;
-COMMENT ON VIEW run_workflow_ids IS 'Internal, for find_runs(): the runs that the current role may see and that were given a workflow_id.';
+COMMENT ON VIEW run_workflow_ids IS 'Internal, for find_runs() and query_workflow(): the runs that the current role may see and that were given a workflow_id.';
 
 CREATE VIEW branches WITH (security_barrier) AS
 	SELECT b.run_id,

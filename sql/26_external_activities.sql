@@ -112,9 +112,13 @@ CREATE VIEW activity_tasks WITH (security_barrier) AS
 		t.started_at,
 		t.worker,
 		t.heartbeat_at,
-		t.details AS heartbeat_details
+		t.details AS heartbeat_details,
+		t.start_by,
+		t.close_by,
+		pg_catalog.make_interval(secs => t.start_to_close) AS start_to_close,
+		pg_catalog.make_interval(secs => t.heartbeat) AS heartbeat_timeout
 	FROM expense_flow.activity_task t
 		JOIN expense_flow.run r ON r.run_id OPERATOR(pg_catalog.=) t.run_id
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON activity_tasks TO PUBLIC;
-COMMENT ON VIEW activity_tasks IS 'External activities that are not over, of runs that the current role may see: SCHEDULED (in its queue), STARTED (worker has it; queue is NULL where a token is waited for), RETRYING (an attempt failed, the next one comes) or CANCELED (not wanted any more, its worker was not told yet).';
+COMMENT ON VIEW activity_tasks IS 'External activities that are not over, of runs that the current role may see: SCHEDULED (in its queue), STARTED (worker has it; queue is NULL where a token is waited for), RETRYING (an attempt failed, the next one comes) or CANCELED (not wanted any more, its worker was not told yet). start_by and close_by are when the attempt times out unless it was started, or completed; start_to_close and heartbeat_timeout are limits from its start, and from the last heartbeat.';

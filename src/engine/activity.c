@@ -8,6 +8,9 @@
  * keeps the function from setting the role itself.  Settings that it changes
  * are undone afterwards.
  *
+ * Queries and the validators of updates are called in much the same way, but
+ * read-only.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -214,7 +217,7 @@ execute_as_role(Execution *exec)
 	nest_level = NewGUCNestLevel();
 	set_search_path();
 	SPI_connect();
-	exec->function = ef_get_function(call->function, call->input);
+	exec->function = ef_get_function(call->function, call->whole_input ? json_null() : call->input);
 	result = call_function(exec);
 	ef_release_function(exec->function);
 	exec->function = NULL;
@@ -365,6 +368,40 @@ ef_call_activity(EfActivityCall *call)
 	}
 	PG_END_TRY();
 	return status;
+}
+
+/*
+ * The subtransaction is read-only, which nothing inside can change, and is rolled back in any case.
+ */
+Jsonb *
+ef_call_read_only(const char *function, Oid role, Jsonb *argument)
+{
+	EfActivityCall call = {.function = function, .role = role, .input = argument, .whole_input = true,
+	.restricted = true};
+	Execution	exec = {.call = &call, .context = CurrentMemoryContext, .owner = CurrentResourceOwner};
+	Jsonb	   *volatile result = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	XactReadOnly = true;
+	PG_TRY();
+	{
+		result = execute_as_role(&exec);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(exec.context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		if (exec.function)
+			ef_release_function(exec.function);
+		end_subtransaction(&exec, false);
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	end_subtransaction(&exec, false);
+	return result;
 }
 
 void

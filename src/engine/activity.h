@@ -27,6 +27,7 @@ typedef struct EfActivityCall
 	Jsonb	   *input;
 	double		timeout_seconds;	/* 0: none */
 	int64		remaining;		/* microseconds of the run; PG_INT64_MAX: no deadline */
+	bool		whole_input;	/* the input is the function's one argument, whatever keys it has */
 	bool		restricted;		/* leave nothing behind in this session */
 	bool		fire_triggers;	/* fire deferred triggers before leaving the role; not inside a query */
 
@@ -46,6 +47,12 @@ typedef struct EfActivityCall
  * failures, deadlocks).
  */
 extern EfActivityResult ef_call_activity(EfActivityCall *call);
+
+/*
+ * Call a function that must not change anything, with one jsonb argument, as a role; its errors are raised.  Whatever
+ * it did to the session's settings and the like is undone.
+ */
+extern Jsonb *ef_call_read_only(const char *function, Oid role, Jsonb *argument);
 
 extern void ef_activity_init(void); /* from ef_engine_init(): callbacks */
 

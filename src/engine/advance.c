@@ -145,6 +145,7 @@ close_run(EfBranch *branch, EfEnd *end)
 	closing.step = end->status == EF_RUN_SUCCEEDED ? branch->data_step : branch->step;
 	closing.error = end->error;
 	closing.cause = end->cause;
+	closing.variables = branch->variables;
 	if (branch->has_row)
 	{
 		ef_store_delete_branch(branch);

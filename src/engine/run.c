@@ -112,9 +112,8 @@ check_past(const EfStartOptions *options, const char *workflow_id)
 			 errdetail("The last run with it is %s.", text_of(&run_id)) : 0));
 }
 
-/* Is this text a run_id as the server writes it? */
-static bool
-read_run_id(const char *text, pg_uuid_t *run_id)
+bool
+ef_read_run_id(const char *text, pg_uuid_t *run_id)
 {
 	if (strlen(text) != 36 || strspn(text, "0123456789abcdefABCDEF-") != 36 ||
 		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
@@ -135,7 +134,7 @@ ef_find_run(const char *workflow_id, pg_uuid_t *run_id)
 	if (ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
 		open = true;
 	else if (!ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status))
-		exists = read_run_id(workflow_id, run_id) && ef_store_run_is_open(run_id, &owner, &starter, &open);
+		exists = ef_read_run_id(workflow_id, run_id) && ef_store_run_is_open(run_id, &owner, &starter, &open);
 	if (!exists || !ef_may_access_run(GetUserId(), owner, starter))
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_RUN_NOT_FOUND),
@@ -245,7 +244,7 @@ ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *
 {
 	EfClosing	closing = {.status = status, .error = error, .cause = cause};
 
-	if (!ef_store_delete_main_branch(run_id, &closing.step))
+	if (!ef_store_delete_main_branch(run_id, &closing))
 		return false;
 	ef_store_delete_children(run_id, 0);
 	ef_task_remove_of_run(run_id);

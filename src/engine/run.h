@@ -76,6 +76,9 @@ extern void ef_prepare_run(const EfStartOptions *options, Jsonb *input, const ch
 /* Start a run, or find the open one where the options say so: *run_id tells which. */
 extern void ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_id, pg_uuid_t *run_id);
 
+/* Is this text a run_id as the server writes it? */
+extern bool ef_read_run_id(const char *text, pg_uuid_t *run_id);
+
 /*
  * The run of a workflow_id (or the text of a run_id) that the caller may steer: the open one, else (false) the last
  * that was closed.  Raises EF002 if there is none.

@@ -372,7 +372,7 @@ close_run(const EfBranch *any, EfEnd *end)
 	closing.status = end->status;
 	closing.error = end->error;
 	closing.cause = end->cause;
-	if (!ef_store_delete_main_branch(&run->run_id, &closing.step))
+	if (!ef_store_delete_main_branch(&run->run_id, &closing))
 		ef_branch_is_gone();
 	if (run->workflow->receives)
 	{

@@ -143,7 +143,7 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		3, {UUIDOID, INT4OID, INT4OID}
 	},
 	[DELETE_MAIN_BRANCH] = {
-		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "0 RETURNING step",
+		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "0 RETURNING step, variables",
 		1, {UUIDOID}
 	},
 	[LOAD_ITEM] = {
@@ -198,9 +198,9 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		9, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID}
 	},
 	[INSERT_CLOSED_RUN] = {
-		"INSERT INTO expense_flow.closed_run (run_id, status, closed_at, step, error, cause)"
-		" VALUES ($1, $2, $3, $4, $5, $6)",
-		6, {UUIDOID, CHAROID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID}
+		"INSERT INTO expense_flow.closed_run (run_id, status, closed_at, step, error, cause, variables)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		7, {UUIDOID, CHAROID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, JSONBOID}
 	},
 	[FIND_OPEN_RUN] = {
 		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid"
@@ -647,9 +647,10 @@ ef_store_delete_branch(EfBranch *branch)
 }
 
 bool
-ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step)
+ef_store_delete_main_branch(const pg_uuid_t *run_id, EfClosing *closing)
 {
 	EfArguments	args = {0};
+	MemoryContext context = CurrentMemoryContext;
 	bool		found;
 
 	ef_add_uuid(&args, run_id);
@@ -657,9 +658,10 @@ ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step)
 	found = ef_execute(&statements[DELETE_MAIN_BRANCH], &args) == 1;
 	if (found)
 	{
-		EfRow		row = ef_row(0, CurrentMemoryContext);
+		EfRow		row = ef_row(0, context);
 
-		*step = DatumGetInt32(ef_next_value(&row));
+		closing->step = ef_next_int(&row);
+		closing->variables = ef_next_jsonb(&row);
 	}
 	SPI_finish();
 	return found;
@@ -980,6 +982,7 @@ ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
 	ef_add_int(&args, closing->step);
 	ef_add_text(&args, closing->error);
 	ef_add_text(&args, closing->cause);
+	ef_add_jsonb(&args, closing->variables);
 	ef_execute_alone(&statements[INSERT_CLOSED_RUN], &args);
 }
 

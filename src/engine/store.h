@@ -31,6 +31,7 @@ typedef struct EfClosing
 	int32		step;
 	const char *error;
 	const char *cause;
+	Jsonb	   *variables;		/* of the main line; NULL: none */
 } EfClosing;
 
 /* A branch of a Parallel or Map, from outside. */
@@ -60,8 +61,8 @@ extern bool ef_store_insert_branch(const EfBranch *branch);
 extern void ef_store_update_branch(EfBranch *branch);
 extern void ef_store_delete_branch(EfBranch *branch);
 
-/* Delete the main line's row whatever its step is; false if there is none.  *step: its last step. */
-extern bool ef_store_delete_main_branch(const pg_uuid_t *run_id, int32 *step);
+/* Delete the main line's row whatever its step is; false if there is none.  Sets its last step, and its variables. */
+extern bool ef_store_delete_main_branch(const pg_uuid_t *run_id, EfClosing *closing);
 
 extern int32 ef_store_next_branch_id(void);
 
