@@ -41,7 +41,7 @@ PG_FUNCTION_INFO_V1(ef_fail_activity_by_name);
 /* An attempt by its branch, its step, and the secret unless that is null; its branch must be there. */
 #define OF_ATTEMPT " WHERE t.run_id" EQ "$1 AND t.branch_id" EQ "$2 AND t.step" EQ "$3" \
 	" AND (t.secret_hash" EQ "pg_catalog.sha256($4) OR $4 IS NULL)"
-#define IS_OPEN " AND t.status" EQ "ANY (ARRAY['S', 'R']::\"char\"[]) AND " EF_TASK_HAS_BRANCH
+#define IS_OPEN " AND t.status" EQ "ANY (ARRAY['S', 'R']::pg_catalog.\"char\"[]) AND " EF_TASK_HAS_BRANCH
 
 /* The attempt that a caller means. */
 typedef struct Attempt
@@ -260,7 +260,7 @@ beat(const Attempt *attempt, Jsonb *details, bool *cancel_requested, TimestampTz
 {
 	static EfStatement statement = {
 		"UPDATE expense_flow.activity_task t SET heartbeat_at = $5, details = coalesce($6, t.details)" OF_ATTEMPT
-		" AND t.status" EQ "ANY (ARRAY['R', 'C']::\"char\"[])"
+		" AND t.status" EQ "ANY (ARRAY['R', 'C']::pg_catalog.\"char\"[])"
 		" AND (t.status" EQ "'C' OR EXISTS (SELECT FROM expense_flow.branch b WHERE b.run_id" EQ "t.run_id"
 		" AND b.branch_id" EQ "0))"
 		" RETURNING t.status" EQ "'C' OR NOT " EF_TASK_HAS_BRANCH ","

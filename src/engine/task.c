@@ -28,7 +28,7 @@
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define NE " OPERATOR(pg_catalog.<>) "
-#define IS_OPEN " AND status" EQ "ANY (ARRAY['S', 'R']::\"char\"[])"
+#define IS_OPEN " AND status" EQ "ANY (ARRAY['S', 'R']::pg_catalog.\"char\"[])"
 #define OF_BRANCH " WHERE run_id" EQ "$1 AND branch_id" EQ "$2"
 
 /* ---- tokens ---- */
