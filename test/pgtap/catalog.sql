@@ -1,6 +1,6 @@
 -- What every object of the extension must keep to, read from the catalogs.
 BEGIN;
-SELECT plan(6);
+SELECT plan(12);
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid
@@ -50,6 +50,39 @@ SELECT is_empty(
 	  CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
 	  WHERE a.grantee = 0 AND a.privilege_type NOT IN ('SELECT', 'USAGE')$$,
 	'PUBLIC may write to no table');
+
+SELECT is_empty(
+	'SELECT signature FROM routine WHERE prosecdef',
+	'no function is SECURITY DEFINER: those in C check the caller, and become the owner only for their own statements');
+
+SELECT is_empty(
+	$$SELECT signature, lanname FROM routine WHERE lanname NOT IN ('c', 'sql', 'plpgsql')$$,
+	'functions are in trusted languages, or in C');
+
+SELECT is_empty(
+	'SELECT signature FROM routine WHERE proleakproof',
+	'no function claims to be leakproof');
+
+SELECT is_empty(
+	$$SELECT signature FROM routine WHERE prosqlbody IS NULL AND lanname <> 'c' AND prokind <> 'p'
+	  AND NOT proconfig @> '{"search_path=pg_catalog, pg_temp"}'$$,
+	'bodies that are bound at each call look only at pg_catalog, and at temporary objects last');
+
+SELECT is_empty(
+	$$SELECT o.identity FROM member m CROSS JOIN LATERAL pg_catalog.pg_identify_object(m.classid, m.objid, 0) o
+	  WHERE coalesce((SELECT relowner FROM pg_catalog.pg_class WHERE oid = m.objid AND m.classid = 'pg_class'::regclass),
+			(SELECT proowner FROM pg_catalog.pg_proc WHERE oid = m.objid AND m.classid = 'pg_proc'::regclass),
+			(SELECT typowner FROM pg_catalog.pg_type WHERE oid = m.objid AND m.classid = 'pg_type'::regclass),
+			(SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid = m.objid AND m.classid = 'pg_namespace'::regclass))
+		<> (SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'expense_flow')$$,
+	'everything is owned by the owner of the extension');
+
+-- With a view's condition on who is asking, no function of the query may see a row before.
+SELECT is_empty(
+	$$SELECT c.oid::regclass FROM pg_catalog.pg_class c
+	  JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+	  WHERE c.relkind = 'v' AND NOT coalesce(c.reloptions @> '{security_barrier=true}', false)$$,
+	'views are security barriers');
 
 SELECT * FROM finish();
 ROLLBACK;
