@@ -23,7 +23,8 @@ CREATE FUNCTION mx.undo() RETURNS void LANGUAGE plpgsql SET search_path = pg_cat
 	$$BEGIN PERFORM expense_flow.fail('Broken', 'cannot be undone'); END$$;
 CREATE FUNCTION mx.step(n integer) RETURNS integer LANGUAGE sql SET search_path = pg_catalog RETURN n + 1;
 CREATE TABLE mx.thing (id integer PRIMARY KEY, secret text);
-SELECT create_workflow('mx', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "signal:go", "End": true}}}') \g /dev/null
+CREATE FUNCTION mx.named(about jsonb) RETURNS jsonb LANGUAGE sql SET search_path = pg_catalog RETURN about -> 'run' -> 'input';
+SELECT create_workflow('mx', '{"Queries": {"named": "sql:mx.named"}, "StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "signal:go", "End": true}}}') \g /dev/null
 SELECT create_workflow('mx_owner', '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}', 'owner') \g /dev/null
 SELECT create_workflow('mx_task', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:mx/do", "HeartbeatSeconds": 10000, "End": true}}}') \g /dev/null
 SELECT create_workflow('mx_saga', '{"StartAt": "A", "States": {
@@ -143,6 +144,11 @@ FROM (VALUES
 	('signal_with_start(text,text,text,jsonb,jsonb,text,interval,interval,integer,text)', true,
 		'expense_flow.signal_with_start(''mx'', ''mx open'', ''go'', request_id => ''r'')'),
 	('run_pending(interval,boolean,bigint)', true, NULL),
+	('query_workflow(text,text,jsonb)', true, 'expense_flow.query_workflow(''mx open'', ''named'', ''1'')'),
+	('query_workflow(text,text,jsonb)', true, 'expense_flow.query_workflow(''mx task'', ''activities'')'),
+	('run_state(uuid)', true, format('expense_flow.run_state(%L) s WHERE s IS NOT NULL', :'open_run')),
+	('run_variables(uuid)', true, format('expense_flow.run_variables(%L) v WHERE v IS NOT NULL', :'open_run')),
+	('run_activities(uuid)', true, format('expense_flow.run_activities(%L) a WHERE a OPERATOR(pg_catalog.->>) ''activities'' OPERATOR(pg_catalog.<>) ''[]''', :'task_run')),
 	('retry_compensation(text)', true, 'expense_flow.retry_compensation(''mx saga'')'),
 	('skip_compensation(text)', true, 'expense_flow.skip_compensation(''mx saga'')'),
 	('fail(text,text)', true, 'expense_flow.fail(''Name'', ''cause'')'),
