@@ -26,10 +26,3 @@ CREATE FUNCTION runtime_status()
 REVOKE EXECUTE ON FUNCTION runtime_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION runtime_status() TO pg_monitor;
 COMMENT ON FUNCTION runtime_status() IS 'The background processes of the whole server, for superusers and members of pg_monitor; no rows where the library is not preloaded. process: launcher (one a server), dispatcher (one for each database that has the extension), worker. state: running, missing (about to be started), leaving, out of processes (max_worker_processes are in use), and of workers: starting, idle, awake (between two branches), busy (with run_id and branch_id). Of a dispatcher, in its database: ready and timers (branches in shared memory that are due, and due later), next_timer, table_from (branches due from then on are read from the table in their turn; infinity: all are in shared memory), and since the dispatcher came: advances and failures (transactions that advanced a branch, and that failed and are repeated), table_reads.';
-
-CREATE FUNCTION resume_after_restore()
-	RETURNS void
-	LANGUAGE c VOLATILE PARALLEL UNSAFE
-	AS 'MODULE_PATHNAME', 'ef_resume_after_restore';
-REVOKE EXECUTE ON FUNCTION resume_after_restore() FROM PUBLIC;
-COMMENT ON FUNCTION resume_after_restore() IS 'Let the workers go on with open runs that pg_restore, or a COPY, has loaded into the tables of the extension. Until this transaction commits, or the server is restarted, they rest: activities must not run while the tables that they use are still being loaded. Does nothing where the library is not preloaded.';

@@ -63,6 +63,9 @@ ef_extension_ownercheck(Oid extension, Oid role)
 #endif
 }
 
+/* What pg_upgrade moves tables between. */
+#define EF_SERVER_VERSION (PG_VERSION_NUM / 10000)
+
 /* 17: extensions name what they wait for.  *cache is the caller's, 0 at first. */
 static inline uint32
 ef_wait_event(uint32 *cache, const char *name)

@@ -36,6 +36,8 @@ typedef struct EfAnnouncementReceiver
 	void		(*interrupt_runs) (const pg_uuid_t *run_ids, int nruns);	/* cancel what workers do for them */
 	bool		(*workers_run) (void);	/* do background workers serve this database? */
 
+	void		(*read_tables_anew) (void); /* once this transaction, which is still open, has committed */
+
 	/*
 	 * Sleep until some run of this database may have closed, or timeout_ms passed.  prepare is called
 	 * before the caller's check of the tables, wait after it, so that no close between is missed.

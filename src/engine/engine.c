@@ -23,6 +23,7 @@
 #include "engine/activity.h"
 #include "engine/branch.h"
 #include "engine/engine.h"
+#include "engine/hold.h"
 #include "engine/settings.h"
 #include "engine/workflow.h"
 
@@ -137,4 +138,5 @@ ef_engine_init(void)
 	ef_workflow_init();
 	ef_branch_init();
 	ef_activity_init();
+	ef_hold_init();
 }

@@ -47,6 +47,13 @@ extern int	ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max
  */
 extern int	ef_read_messaged_branches(EfDueBranch *branches, int max);
 
+/*
+ * Has this database become a copy of another since it was looked at?  (Queries; needs a transaction.)  Runs that
+ * came with a copy are not among the branches that the functions above read, and are not to be advanced.
+ * Returns whether there are such runs: those up to *held_through.
+ */
+extern bool ef_look_for_copy(pg_uuid_t *held_through);
+
 /* Is the extension installed in this database?  (A catalog look-up; needs a transaction.) */
 extern bool ef_extension_exists(void);
 

@@ -33,6 +33,7 @@
 
 #include "engine/advance.h"
 #include "engine/failure.h"
+#include "engine/hold.h"
 #include "engine/settings.h"
 #include "engine/store.h"
 #include "errcodes.h"
@@ -311,6 +312,8 @@ ef_run_pending(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, &pending);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	pending.context = CurrentMemoryContext;
+	ef_check_installation();
+	SPI_commit();
 	PG_TRY();
 	{
 		do

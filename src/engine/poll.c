@@ -13,6 +13,9 @@
  *
  * Where background workers run, a caller who waits is waked by the commit that
  * schedules a task; without them it looks again after pauses that grow.
+ * In a copy of another database, tasks of the runs that came with it are held back
+ * (hold.c).
+ *
  * Everything here takes the newest snapshot, whatever the isolation level.
  *
  *-------------------------------------------------------------------------
@@ -32,6 +35,7 @@
 #include "compat.h"
 #include "engine/arguments.h"
 #include "engine/engine.h"
+#include "engine/hold.h"
 #include "engine/rights.h"
 #include "engine/statement.h"
 #include "engine/task.h"
@@ -90,6 +94,7 @@ static EfStatement take_statement = {
 	" JOIN expense_flow.workflow_version v ON v.version_id" EQ "r.version_id"
 	" WHERE t.queue" EQ "$1 AND t.status" EQ "'S'"
 	" AND (t.start_by IS NULL OR t.start_by" GT "$2) AND (t.close_by IS NULL OR t.close_by" GT "$2)"
+	" AND t.run_id" GT EF_HELD_THROUGH
 	" AND " EF_TASK_HAS_BRANCH
 	" AND ($3 OR pg_catalog.pg_has_role($4, r.owner, 'USAGE') OR pg_catalog.pg_has_role($4, r.starter, 'USAGE'))"
 	" ORDER BY t.priority DESC, t.scheduled_at LIMIT $5"
@@ -256,6 +261,36 @@ is_granted(const char *queue)
 	return granted;
 }
 
+/* In a copy of another database: why is there nothing to do?  Once a session, since some poll all the time. */
+static void
+tell_of_held_tasks(const char *queue)
+{
+	static bool told = false;
+	static EfStatement statement = {
+		"SELECT i.hold_reason FROM expense_flow.installation i WHERE i.held_through IS NOT NULL"
+		" AND EXISTS (SELECT FROM expense_flow.activity_task t WHERE t.queue" EQ "$1 AND t.status" EQ "'S'"
+		" AND t.run_id OPERATOR(pg_catalog.<=) i.held_through)",
+		1, {TEXTOID}
+	};
+	EfArguments args = {0};
+
+	if (told)
+		return;
+	ef_add_text(&args, queue);
+	SPI_connect();
+	if (ef_execute_latest(&statement, &args) > 0)
+	{
+		EfRow		row = ef_row(0, CurrentMemoryContext);
+
+		told = true;
+		ereport(WARNING,
+				(errmsg("tasks of queue \"%s\" are held back: this database %s", queue, ef_next_text(&row)),
+				 errdetail("The original may be working on the open runs that came with the copy."),
+				 errhint("If it is not, let them go on with expense_flow.resume_after_restore().")));
+	}
+	SPI_finish();
+}
+
 /* Arguments queue, grantee of a statement that changes the grants. */
 static void
 change_grant(FunctionCallInfo fcinfo, EfStatement *statement)
@@ -313,9 +348,12 @@ ef_poll_activity(PG_FUNCTION_ARGS)
 	poll.give_up = GetCurrentTimestamp() + ef_interval_arg(fcinfo, 3, "wait", true);
 	PreventCommandIfReadOnly("poll_activity()");
 	PreventCommandDuringRecovery("poll_activity()");
+	ef_check_installation();
 	InitMaterializedSRF(fcinfo, 0);
 	poll.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	poll.granted = is_granted(poll.queue);
 	wait_for_tasks(&poll);
+	if (poll.taken == 0)
+		tell_of_held_tasks(poll.queue);
 	return (Datum) 0;
 }

@@ -23,6 +23,7 @@
 #include "engine/rights.h"
 #include "engine/saga.h"
 #include "engine/statement.h"
+#include "engine/hold.h"
 #include "engine/store.h"
 #include "errcodes.h"
 
@@ -222,6 +223,7 @@ static EfStatement statements[STATEMENT_COUNT] = {
 	},
 	[DUE_BRANCHES] = {
 		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE due_at OPERATOR(pg_catalog.>=) $1"
+		" AND run_id" GT EF_HELD_THROUGH
 		" ORDER BY due_at LIMIT $2",
 		2, {TIMESTAMPTZOID, INT8OID}
 	},
@@ -230,7 +232,7 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" WHERE b.due_at IS NOT NULL AND b.due_at" LE "$2 AND"
 		" (pg_catalog.pg_has_role($1, r.owner, 'USAGE') OR pg_catalog.pg_has_role($1, r.starter, 'USAGE'))"
-		" AND b.due_at OPERATOR(pg_catalog.>=) $3"
+		" AND b.due_at OPERATOR(pg_catalog.>=) $3 AND b.run_id" GT EF_HELD_THROUGH
 		" AND (b.due_at, b.run_id, b.branch_id)" GT "($3, $4, $5)"
 		" ORDER BY b.due_at, b.run_id, b.branch_id LIMIT $6",
 		6, {OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, INT4OID, INT8OID}
@@ -245,6 +247,7 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		" FROM expense_flow.message m JOIN expense_flow.branch b ON b.run_id" EQ "m.run_id"
 		" JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" WHERE b.status" EQ "'M' AND m.address" EQ "ANY (b.awaits) AND (b.due_at IS NULL OR b.due_at" GT "$2)"
+		" AND b.run_id" GT EF_HELD_THROUGH
 		" AND ($1 IS NULL OR pg_catalog.pg_has_role($1, r.owner, 'USAGE')"
 		" OR pg_catalog.pg_has_role($1, r.starter, 'USAGE'))"
 		" LIMIT $3",

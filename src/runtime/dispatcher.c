@@ -51,6 +51,8 @@ typedef struct Dispatcher
 	EfProbe    *probe;
 	uint32		probe_generation;
 	EfDatabaseSlot *db;			/* NULL until it serves the database */
+	bool		holds;			/* it is a copy: runs up to held_through rest */
+	pg_uuid_t	held_through;
 	MemoryContext context;		/* reset each time round */
 	WorkerHandle workers[EF_MAX_WORKERS];
 	TimestampTz wake_at;		/* the next thing that will be due */
@@ -67,7 +69,8 @@ typedef struct Dispatcher
 static bool attach_probe(Dispatcher *self, const EfProcessStart *start);
 static void report_probe(Dispatcher *self, EfProbeResult result);
 static void detach(int code, Datum arg);
-static bool extension_exists(void);
+static bool look_at_database(Dispatcher *self);
+static void apply_hold(Dispatcher *self);
 static void serve(Dispatcher *self);
 static void leave_if_dropped(Dispatcher *self);
 static int	keep_workers(Dispatcher *self, TimestampTz now);
@@ -94,7 +97,7 @@ ef_dispatcher_main(Datum main_arg)
 
 	ef_process_connect(start->database);
 
-	if (!extension_exists())
+	if (!look_at_database(&self))
 	{
 		report_probe(&self, EF_PROBE_ABSENT);
 		proc_exit(0);
@@ -108,6 +111,9 @@ ef_dispatcher_main(Datum main_arg)
 	}
 	report_probe(&self, EF_PROBE_SERVING);
 
+	LWLockAcquire(self.db->lock, LW_EXCLUSIVE);
+	apply_hold(&self);
+	LWLockRelease(self.db->lock);
 	self.context = AllocSetContextCreate(TopMemoryContext, "expense_flow dispatcher",
 										 ALLOCSET_DEFAULT_SIZES);
 	self.read_max = ef_shared->queue_size;
@@ -176,16 +182,33 @@ detach(int code, Datum arg)
 	ef_wake_launcher();
 }
 
+/*
+ * Does the database have the extension?  If so, is it a copy of another?
+ */
 static bool
-extension_exists(void)
+look_at_database(Dispatcher *self)
 {
 	bool		exists;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	exists = ef_extension_exists();
+	if (exists)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		self->holds = ef_look_for_copy(&self->held_through);
+		PopActiveSnapshot();
+	}
 	CommitTransactionCommand();
 	return exists;
+}
+
+/* The slot's lock is held. */
+static void
+apply_hold(Dispatcher *self)
+{
+	self->db->holds = self->holds;
+	self->db->held_through = self->held_through;
 }
 
 static void
@@ -249,9 +272,10 @@ leave_if_dropped(Dispatcher *self)
 		db->recheck = false;
 		LWLockRelease(db->lock);
 
-		exists = extension_exists();
+		exists = look_at_database(self);
 
 		LWLockAcquire(db->lock, LW_EXCLUSIVE);
+		apply_hold(self);
 		/* created again, perhaps, since the look */
 		leave = !exists && !db->recheck;
 		if (leave)

@@ -36,7 +36,6 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
-#include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
@@ -50,8 +49,6 @@
 #include "runtime/process.h"
 #include "runtime/runtime.h"
 
-PG_FUNCTION_INFO_V1(ef_resume_after_restore);
-
 /* How long processes may take to leave; then the statement goes on, and fails if they are still there. */
 #define LEAVE_TIMEOUT_MS	10000
 
@@ -60,7 +57,7 @@ static ProcessUtility_hook_type prev_process_utility_hook = NULL;
 
 /* What the current transaction has to tell: */
 static bool extension_changed = false;	/* at commit: look at this database */
-static bool restored = false;	/* at commit: read the tables of this database */
+static bool hold_changed = false;	/* at commit: read the tables of this database */
 static Oid	touched_database = InvalidOid;	/* at any end: look at that database */
 static bool touched_others = false; /* and at all others */
 
@@ -146,13 +143,13 @@ at_transaction_end(XactEvent event, void *arg)
 	if (!commit && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 
-	if (commit && (extension_changed || restored))
+	if (commit && (extension_changed || hold_changed))
 		look_at_current_database();
 	if (OidIsValid(touched_database))
 		ef_request_probe(touched_others ? InvalidOid : touched_database);
 
 	extension_changed = false;
-	restored = false;
+	hold_changed = false;
 	touched_database = InvalidOid;
 	touched_others = false;
 }
@@ -392,12 +389,11 @@ look_after_commit_prepared(void)
 }
 
 /*
- * Rows that pg_restore has loaded were announced by nobody: the runs among them
- * rest until somebody says that all is there which they will need.
+ * Runs that rested in a copy of a database are to go on, or others to rest from
+ * now on: at commit, let the dispatcher look.
  */
-Datum
-ef_resume_after_restore(PG_FUNCTION_ARGS)
+void
+ef_lifecycle_read_tables_anew(void)
 {
-	restored = ef_shared != NULL;
-	PG_RETURN_VOID();
+	hold_changed = true;
 }

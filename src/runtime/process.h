@@ -54,5 +54,6 @@ extern void ef_wakeup_init(void);
 
 /* lifecycle.c */
 extern void ef_lifecycle_init(void);
+extern void ef_lifecycle_read_tables_anew(void);
 
 #endif							/* EF_PROCESS_H */

@@ -92,22 +92,35 @@ ef_queue_refill(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWak
 }
 
 /*
+ * Does the branch rest, having come with a copy of another database?  It is
+ * announced nevertheless, by messages for example.
+ */
+static bool
+is_held(const EfDatabaseSlot *db, const EfEntry *entry)
+{
+	return db->holds && memcmp(entry->key.run_id.data, db->held_through.data, UUID_LEN) <= 0;
+}
+
+/*
  * The next branch to advance, or false.
  */
 bool
 ef_queue_take(EfDatabaseSlot *db, EfEntry *entry, EfWakeList *wake)
 {
-	if (db->nready == 0)
-		return false;
+	bool		taken = false;
 
-	*entry = *READY_AT(db, 0);
-	db->ready_head = (db->ready_head + 1) % ef_shared->queue_size;
-	db->nready--;
+	while (!taken && db->nready > 0)
+	{
+		*entry = *READY_AT(db, 0);
+		taken = !is_held(db, entry);
+		db->ready_head = (db->ready_head + 1) % ef_shared->queue_size;
+		db->nready--;
 
-	/* Crossing the mark is the dispatcher's sign to fill up, if there is anything to fill up from. */
-	if (db->nready == LOW_MARK && (db->horizon != DT_NOEND || db->lost || db->ntimers > 0))
-		ef_wake_dispatcher(db, wake);
-	return true;
+		/* Crossing the mark is the dispatcher's sign to fill up, if there is anything to fill up from. */
+		if (db->nready == LOW_MARK && (db->horizon != DT_NOEND || db->lost || db->ntimers > 0))
+			ef_wake_dispatcher(db, wake);
+	}
+	return taken;
 }
 
 /*

@@ -99,6 +99,8 @@ typedef struct EfDatabaseSlot
 	int			ntimers;
 	TimestampTz horizon;
 	bool		lost;
+	bool		holds;			/* a copy of a database: runs up to held_through rest */
+	pg_uuid_t	held_through;
 
 	/* since the slot was made */
 	int64		advances;		/* transactions that advanced a branch */

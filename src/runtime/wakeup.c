@@ -39,6 +39,7 @@ static const EfAnnouncementReceiver announcement_receiver = {
 	.branches_due = branches_due,
 	.runs_closed = runs_closed,
 	.interrupt_runs = interrupt_runs,
+	.read_tables_anew = ef_lifecycle_read_tables_anew,
 	.workers_run = ef_runtime_serves_database,
 	.prepare_to_wait_for_close = prepare_to_wait_for_close,
 	.wait_for_close = wait_for_close,

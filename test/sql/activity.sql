@@ -220,7 +220,7 @@ BEGIN
 	RETURN current_setting('work_mem');
 END $$;
 CREATE FUNCTION read_settings() RETURNS text LANGUAGE sql AS $$
-	SELECT concat_ws('; ', current_setting('work_mem') = '7MB', current_setting('search_path'), current_setting('my.setting', true), current_user = session_user)
+	SELECT concat_ws('; ', current_setting('work_mem') = '7MB', current_setting('search_path'), nullif(current_setting('my.setting', true), ''), current_user = session_user)
 $$;
 SET search_path = pg_catalog, public;
 SELECT activity_start('sql:public.change_settings');

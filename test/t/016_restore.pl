@@ -37,17 +37,41 @@ wait_for($node, 'restored', 'SELECT count(*) = 70 FROM expense_flow.branch', 'wh
 $node->safe_psql('restored', 'BEGIN; SELECT expense_flow.resume_after_restore(); ROLLBACK');
 isnt($node->psql('restored', 'SET ROLE pg_monitor; SELECT expense_flow.resume_after_restore()'), 0, 'not everybody can wake them');
 is($node->safe_psql('restored', 'SELECT count(*) FROM expense_flow.branch'), '70', 'they still rest');
+like($node->safe_psql('restored', 'SELECT held, reason, held_runs FROM expense_flow.restore_status()'),
+	qr/^t\|was loaded from a dump of database \d+ of system \d+\|70$/, 'for a reason that is shown');
+$node->restart;
+wait_for_processes($node, 'restored', '1 2', 'started again');
+$node->safe_psql('restored', start_transfers(131, 132) . '; CALL expense_flow.run_pending()');
+wait_for($node, 'restored', 'SELECT count(*) = 70 FROM expense_flow.branch', 'a restart does not wake them');
 $node->safe_psql('restored', 'SELECT expense_flow.resume_after_restore()');
 wait_for_runs($node, 'restored', 'until they are told to go on');
-check_transfers($node, 'restored', 130, 'restored');
+check_transfers($node, 'restored', 132, 'restored');
 check_transfers($node, 'original', 120, 'original, untouched');
 
-# A copied database goes on with the open runs that it has got.
+# A copied database rests, too; runs that are started in it run.
 $node->safe_psql('original', q{
 	SELECT expense_flow.create_workflow('later', '{"StartAt": "Later", "States": {"Later": {"Type": "Wait", "Seconds": 2, "End": true}}}');
 	SELECT expense_flow.start_workflow('later')});
+my $oid = $node->safe_psql('original', 'SELECT oid FROM pg_database WHERE datname = current_database()');
 $node->safe_psql('postgres', 'CREATE DATABASE copied TEMPLATE original');
-wait_for_runs($node, $_, "$_: the timer goes off") foreach ('original', 'copied');
+wait_for_processes($node, 'copied', '1 2', 'the copy has workers');
+is($node->safe_psql('copied', 'SELECT held, reason, held_runs FROM expense_flow.restore_status()'), "t|is a copy of database $oid|1", 'and is known as one');
+$node->safe_psql('copied', start_transfers(121, 130));
+wait_for($node, 'copied', 'SELECT count(*) = 1 FROM expense_flow.branch', 'its new runs run');
+wait_for_runs($node, 'original', 'the timer of the original goes off');
+$node->restart;
+wait_for_processes($node, 'copied', '1 2', 'started again');
+$node->safe_psql('copied', start_transfers(131, 132));
+wait_for($node, 'copied', 'SELECT count(*) = 1 FROM expense_flow.branch', 'the copy still rests');
+$node->safe_psql('copied', 'CALL expense_flow.run_pending(); SELECT expense_flow.resume_after_restore()');
+is($node->safe_psql('copied', 'SELECT * FROM expense_flow.restore_status()'), 'f|||0', 'told to go on');
+wait_for_runs($node, 'copied', 'its timer goes off');
+is($node->safe_psql('original', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'the original was never held');
+
+# A template that has the extension, and no open runs, makes databases that are nobody's copy.
+$node->safe_psql('postgres', 'CREATE DATABASE fresh TEMPLATE copied');
+wait_for_processes($node, 'fresh', '1 2', 'a copy without open runs');
+is($node->safe_psql('fresh', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'is not held');
 
 # Single-user mode: nothing runs, and nothing stands in the way.
 $node->stop;
