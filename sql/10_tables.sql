@@ -85,12 +85,15 @@ CREATE TABLE branch
 	timeout_at			timestamptz,
 	canceled			"char",
 	cancel_reason		text,
+	parked				"char",
+	parked_at			timestamptz,
+	parked_reason		text,
 	PRIMARY KEY (run_id, branch_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX branch_due ON branch (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX branch_parent ON branch (run_id, parent_id, item) WHERE parent_id IS NOT NULL;
 CREATE UNIQUE INDEX branch_open_workflow_id ON branch (workflow_id) WHERE workflow_id IS NOT NULL;
-COMMENT ON TABLE branch IS 'One row for each sequential line of control of an open run; branch 0 is the main line and carries the workflow_id that only one open run may have. due_at is when the branch became ready (unchanged while it steps on), or the time it waits for, or NULL while only a message or another branch can wake it. pending counts the branches that a Parallel or Map still waits for, item is the number of one of those (from 0), context is how that state joins them. awaits (while status is M): the addresses of the messages that it waits for, at most until timeout_at. canceled is R when the branch was asked to cancel, D once it has been told so.';
+COMMENT ON TABLE branch IS 'One row for each sequential line of control of an open run; branch 0 is the main line and carries the workflow_id that only one open run may have. due_at is when the branch became ready (unchanged while it steps on), or the time it waits for, or NULL while only a message or another branch can wake it. pending counts the branches that a Parallel or Map still waits for, item is the number of one of those (from 0), context is how that state joins them. awaits (while status is M): the addresses of the messages that it waits for, at most until timeout_at. canceled is R when the branch was asked to cancel, D once it has been told so. parked (while status is P): the status that it had when it was parked, at parked_at for parked_reason; due_at is then the run''s deadline.';
 
 CREATE SEQUENCE branch_id AS integer CYCLE CACHE 32;
 COMMENT ON SEQUENCE branch_id IS 'Numbers of branches other than main lines. They need to be unique only within a run, so it may begin again.';

@@ -6,7 +6,7 @@
  * are security barriers: no condition of a query sees a row before the check.
  *
  * They are made to be asked for one run (run_id), for the runs of some time
- * (started_at), or for the open ones (status = 'RUNNING'), each by index.
+ * (started_at), or for the open ones (closed_at IS NULL, status = 'RUNNING'), each by index.
  */
 
 CREATE VIEW runs WITH (security_barrier) AS
@@ -38,23 +38,35 @@ CREATE VIEW runs WITH (security_barrier) AS
 		r.retry_count,
 		r.deadline,
 		r.parent_run_id,
-		r.compensating
+		r.compensating,
+		r.paused_reason
 	FROM (
-			SELECT o.*, 'RUNNING' AS status, NULL::integer AS output_step,
+			SELECT o.*, CASE WHEN p.reason IS NULL THEN 'RUNNING' ELSE 'PAUSED' END AS status, NULL::integer AS output_step,
 				NULL::text AS error, NULL::text AS cause, NULL::timestamptz AS closed_at,
 				b.state, b.due_at, b.retry_count,
 				CASE WHEN b.status OPERATOR(pg_catalog.=) 'K' THEN
 					CASE WHEN EXISTS (SELECT FROM expense_flow.compensation f
 							WHERE f.run_id OPERATOR(pg_catalog.=) o.run_id AND f.status OPERATOR(pg_catalog.=) 'F')
 						THEN 'FAILED' ELSE 'RUNNING' END
-				END AS compensating
+				END AS compensating,
+				p.reason AS paused_reason
 			FROM expense_flow.run o
 				JOIN expense_flow.branch b ON b.run_id OPERATOR(pg_catalog.=) o.run_id
+				CROSS JOIN LATERAL (
+					SELECT CASE
+						WHEN b.status OPERATOR(pg_catalog.=) 'P' THEN b.parked_reason
+						-- it waits for branches
+						WHEN b.status OPERATOR(pg_catalog.=) ANY ('{J,K}'::"char"[]) THEN
+							(SELECT pg_catalog.min(c.parked_reason)
+								FROM expense_flow.branch c
+								WHERE c.run_id OPERATOR(pg_catalog.=) b.run_id AND c.status OPERATOR(pg_catalog.=) 'P')
+					END AS reason
+				) p
 			WHERE b.branch_id OPERATOR(pg_catalog.=) 0
 			UNION ALL
 			SELECT o.*, n.status, CASE WHEN n.has_output THEN c.step END,
 				c.error, c.cause, c.closed_at,
-				NULL, NULL, NULL, NULL
+				NULL, NULL, NULL, NULL, NULL
 			FROM expense_flow.run o
 				JOIN expense_flow.closed_run c ON c.run_id OPERATOR(pg_catalog.=) o.run_id
 				JOIN (VALUES ('S'::"char", 'SUCCEEDED', true),
@@ -67,7 +79,7 @@ CREATE VIEW runs WITH (security_barrier) AS
 		LEFT JOIN expense_flow.workflow_version v ON v.version_id OPERATOR(pg_catalog.=) r.version_id
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON runs TO PUBLIC;
-COMMENT ON VIEW runs IS 'The runs that the current role may see. status is RUNNING, SUCCEEDED, FAILED, TIMED_OUT, CANCELED or TERMINATED; output is there when it succeeded, error and cause when it did not. While it runs: state is where its main line stands, due_at when it goes on (NULL: when a message or another branch wakes it), retry_count how often the current state was retried. deadline is when it times out. parent_run_id is the run that started it as a child. compensating is there while a run that will not succeed does its compensations: RUNNING, or FAILED when one of them failed for good and waits for retry_compensation() or skip_compensation().';
+COMMENT ON VIEW runs IS 'The runs that the current role may see. status is RUNNING, PAUSED, SUCCEEDED, FAILED, TIMED_OUT, CANCELED or TERMINATED; output is there when it succeeded, error and cause when it did not. While it runs: state is where its main line stands, due_at when it goes on (NULL: when a message or another branch wakes it), retry_count how often the current state was retried. deadline is when it times out. parent_run_id is the run that started it as a child. compensating is there while a run that will not succeed does its compensations: RUNNING, or FAILED when one of them failed for good and waits for retry_compensation() or skip_compensation(). status is PAUSED, with paused_reason, while a branch of it is not advanced until somebody calls resume_workflow(), because it crashed its processes.';
 
 /*
  * The column runs.workflow_id is computed, so it has no index; this has.
@@ -95,6 +107,7 @@ CREATE VIEW branches WITH (security_barrier) AS
 			WHEN 'M' THEN 'AWAITING'
 			WHEN 'G' THEN 'READY'
 			WHEN 'K' THEN 'COMPENSATING'
+			WHEN 'P' THEN 'PAUSED'
 			WHEN 'Q' THEN 'QUEUED'
 			WHEN 'D' THEN 'DONE'
 		END AS status,
@@ -112,12 +125,14 @@ CREATE VIEW branches WITH (security_barrier) AS
 				LIMIT 1)
 		END AS last_failure,
 		CASE WHEN b.status OPERATOR(pg_catalog.=) 'M' THEN b.awaits END AS awaits,
-		b.canceled IS NOT NULL AS cancel_requested
+		b.canceled IS NOT NULL AS cancel_requested,
+		CASE WHEN b.status OPERATOR(pg_catalog.=) 'P' THEN b.parked_at END AS paused_at,
+		CASE WHEN b.status OPERATOR(pg_catalog.=) 'P' THEN b.parked_reason END AS paused_reason
 	FROM expense_flow.branch b
 		JOIN expense_flow.run r ON r.run_id OPERATOR(pg_catalog.=) b.run_id
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON branches TO PUBLIC;
-COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. status is READY (it goes on as soon as a worker is free), WAITING (in a Wait state, until due_at), RETRYING (the next attempt comes at due_at), JOINING (until the branches that it started have ended), AWAITING (a message with one of the addresses in awaits; due_at is when it gives up), COMPENSATING (the main line, until all compensations are done), QUEUED (an item of a Map that waits for its turn) or DONE (until the others have ended too). last_failure is why the current state is being retried; cancel_requested, whether the run was asked to cancel.';
+COMMENT ON VIEW branches IS 'The lines of control of the open runs that the current role may see; branch 0 is a run''s main line. status is READY (it goes on as soon as a worker is free), WAITING (in a Wait state, until due_at), RETRYING (the next attempt comes at due_at), JOINING (until the branches that it started have ended), AWAITING (a message with one of the addresses in awaits; due_at is when it gives up), COMPENSATING (the main line, until all compensations are done), PAUSED (since paused_at, for paused_reason, until resume_workflow()), QUEUED (an item of a Map that waits for its turn) or DONE (until the others have ended too). last_failure is why the current state is being retried; cancel_requested, whether the run was asked to cancel.';
 
 /*
  * data is what a branch had after a transition: its output, or where that did

@@ -28,6 +28,7 @@ BEGIN
 						'workflow', c.workflow, 'status', c.status) ORDER BY c.run_id), '[]')
 				FROM expense_flow.runs c
 				WHERE c.parent_run_id = describe_run.run_id),
+			'paused_reason', r.paused_reason,
 			'compensating', r.compensating,
 			'compensations', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'run_id' ORDER BY c.step, c.branch_id), '[]')
 				FROM expense_flow.compensations c

@@ -181,7 +181,7 @@ is_due(EfBranch *branch)
 
 	if (branch->due_at != DT_NOEND && branch->due_at <= now)
 		return true;
-	if (!ef_has_message(branch))
+	if (branch->parked || !ef_has_message(branch))
 		return false;
 	branch->due_at = now;
 	return true;
@@ -233,6 +233,13 @@ ef_release_branch(void)
 {
 	unload();
 	release_lock();
+}
+
+int32
+ef_claimed_step(void)
+{
+	Assert(claim.held && claim.loaded);
+	return claim.branch.step;
 }
 
 void

@@ -39,6 +39,7 @@ typedef struct EfBranch
 	TimestampTz timeout_at;		/* when it stops waiting for them; DT_NOEND: never */
 
 	/* How the row differs from this. */
+	bool		parked;			/* its status there is "parked" */
 	bool		has_row;		/* false while run_workflow() keeps it to itself */
 	int32		row_step;		/* step in the row: nobody else may have changed it */
 	bool		rests;			/* more than step, data_step and state changed, or is to be changed back */

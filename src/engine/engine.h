@@ -29,6 +29,15 @@ typedef enum EfAdvanceResult
 extern EfAdvanceResult ef_advance_branch(const EfBranchKey *key);
 extern void ef_release_branch(void);
 
+/* The last step of the branch that this process keeps claimed. */
+extern int32 ef_claimed_step(void);
+
+/*
+ * Instead of advancing a branch, because so many processes in a row crashed while they did so: let it rest until
+ * somebody resumes it (resume_workflow), asks it to cancel, or its run's deadline comes.
+ */
+extern EfAdvanceResult ef_park_branch(const EfBranchKey *key, int crashes);
+
 /* The engine's clock: clock_timestamp() plus the time skipped by a test. */
 extern TimestampTz ef_now(void);
 

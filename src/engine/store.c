@@ -94,7 +94,7 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END,"
 		" (SELECT t.output FROM expense_flow.transition t WHERE t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
 		" AND t.branch_id" EQ "b.branch_id),"
-		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason, r.parent_run_id, r.parent_branch_id"
+		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason, r.parent_run_id, r.parent_branch_id, b.parked"
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2",
 		2, {UUIDOID, INT4OID}
@@ -474,6 +474,12 @@ read_branch(EfRow *row, EfBranch *branch)
 	value = ef_next_value(row);
 	run->parent_branch_id = row->is_null ? -1 : DatumGetInt32(value);
 
+	/* A parked branch that is due all the same goes on as if it had not been. */
+	value = ef_next_value(row);
+	branch->parked = branch->status == EF_BRANCH_PARKED;
+	if (branch->parked)
+		branch->status = DatumGetChar(value);
+
 	branch->state = find_state(branch, state);
 	if (branch->status == EF_BRANCH_COMPENSATING || ef_is_compensation(branch))
 		run->deadline = DT_NOEND;
@@ -499,7 +505,7 @@ ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 		branch->branch_id = key->branch_id;
 		branch->has_row = true;
 		read_branch(&row, branch);
-		branch->rests = branch->status != EF_BRANCH_READY;
+		branch->rests = branch->parked || branch->status != EF_BRANCH_READY;
 		branch->variables_changed = false;
 		branch->joined = false;
 	}

@@ -167,6 +167,7 @@ detach(int code, Datum arg)
 		EfWorkerSlot *own_place = &db->workers[EF_DISPATCHER_PLACE];
 		EfWakeList	wake = {0};
 
+		ef_worker_gone(db, own_place);
 		LWLockAcquire(db->lock, LW_EXCLUSIVE);
 		if (own_place->state == EF_WORKER_BUSY)
 			ef_worker_give_back(db, own_place, &wake);

@@ -23,6 +23,7 @@
 
 #include "compat.h"
 #include "expense_flow.h"
+#include "runtime/crash.h"
 #include "runtime/process.h"
 
 /*
@@ -51,6 +52,23 @@ ef_process_register(const char *kind, const char *function, const EfProcessStart
 	return RegisterDynamicBackgroundWorker(&process, handle);
 }
 
+static volatile sig_atomic_t told_to_end = false;
+
+static void
+note_end(SIGNAL_ARGS)
+{
+	told_to_end = true;
+	die(postgres_signal_arg);
+}
+
+/* Another process has crashed, or this is an immediate shutdown. */
+static void
+quit(SIGNAL_ARGS)
+{
+	ef_crash_excuse();
+	SignalHandlerForCrashExit(postgres_signal_arg);
+}
+
 /*
  * First thing in a process: signal handlers (signals are still blocked).
  */
@@ -58,8 +76,18 @@ const EfProcessStart *
 ef_process_begin(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, note_end);
+	pqsignal(SIGQUIT, quit);
 	return (const EfProcessStart *) MyBgworkerEntry->bgw_extra;
+}
+
+/*
+ * Did somebody tell this process to end (shutdown, pg_terminate_backend)?
+ */
+bool
+ef_process_told_to_end(void)
+{
+	return told_to_end;
 }
 
 /*

@@ -32,6 +32,7 @@ typedef struct EfProcessStart
 extern bool ef_process_register(const char *kind, const char *function, const EfProcessStart *start,
 								BackgroundWorkerHandle **handle);
 extern const EfProcessStart *ef_process_begin(void);
+extern bool ef_process_told_to_end(void);
 extern void ef_process_connect(Oid database);
 extern void ef_process_interrupts(void);
 extern void ef_process_sleep(long timeout_ms, uint32 wait_event);
@@ -47,6 +48,7 @@ extern PGDLLEXPORT void ef_dispatcher_main(Datum main_arg);
 /* worker.c */
 extern PGDLLEXPORT void ef_worker_main(Datum main_arg);
 extern bool ef_worker_step(EfDatabaseSlot *db, EfWorkerSlot *worker);
+extern void ef_worker_gone(EfDatabaseSlot *db, EfWorkerSlot *worker);
 extern void ef_worker_give_back(EfDatabaseSlot *db, EfWorkerSlot *worker, EfWakeList *wake);
 
 /* wakeup.c */

@@ -16,6 +16,7 @@
 #include "utils/guc.h"
 
 #include "expense_flow.h"
+#include "runtime/crash.h"
 #include "runtime/process.h"
 #include "runtime/runtime.h"
 #include "runtime/shared.h"
@@ -49,6 +50,7 @@ ef_runtime_init(void)
 		return;
 
 	ef_shared_init();
+	ef_crash_init(max_databases);
 	ef_wakeup_init();
 	ef_lifecycle_init();
 	ef_launcher_register();
@@ -68,6 +70,12 @@ define_settings(void)
 							"Shortest time between two notifications of change events.",
 							"Events that are committed meanwhile are announced together.",
 							&ef_notify_interval, 10, 0, 60 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("expense_flow.crash_retry_delay",
+							"How long a step rests that has crashed the process that executed it.",
+							"Four times as long after the second crash in a row; after the third its branch is parked (resume_workflow).",
+							&ef_crash_retry_delay, 5000, 0, 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	/* These size shared memory.  Where there is none of ours, they only need to be known. */
@@ -154,6 +162,7 @@ startup_shared_memory(void)
 			db->ready = entries + (Size) 2 * i * queue_size;
 			db->timers = db->ready + queue_size;
 		}
+		ef_crash_collect();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -7,7 +7,8 @@
  * waits or ends.  A transaction that fails is repeated later, after a delay that
  * grows with the failures in a row.  If the process dies the branch goes back
  * into the queue; if it cannot even do that (kill -9), the server restarts and
- * the tables tell.
+ * the tables tell.  A branch that crashes its process again and again is parked:
+ * see crash.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +26,7 @@
 #include "compat.h"
 #include "engine/engine.h"
 #include "errcodes.h"
+#include "runtime/crash.h"
 #include "runtime/process.h"
 
 /* A branch that never waits lets others go first after this long, if others are ready. */
@@ -52,7 +54,7 @@ static void leave_idle_stack(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static bool take_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static void finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed, long delay_ms);
 static void advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
-static EfAdvanceResult advance_once(const EfBranchKey *key, bool reset_session);
+static EfAdvanceResult advance_once(const EfBranchKey *key, bool reset_session, EfSuspicion suspicion);
 
 void
 ef_worker_main(Datum main_arg)
@@ -138,6 +140,7 @@ detach(int code, Datum arg)
 	EfWakeList	wake = {0};
 	bool		last = false;
 
+	ef_worker_gone(db, worker);
 	LWLockAcquire(db->lock, LW_EXCLUSIVE);
 	if (worker->generation == attachment->generation && worker->pid == MyProcPid)
 	{
@@ -165,6 +168,18 @@ detach(int code, Datum arg)
 	ef_wake_all(&wake);
 	if (last)
 		(void) ef_database_try_free(db);
+}
+
+/*
+ * The process ends in good order.  If it does so in the middle of a branch, and was not told to, the branch has
+ * made it (by a FATAL error, for instance).  Only this process changes the place's state then.
+ */
+void
+ef_worker_gone(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	if (worker->state == EF_WORKER_BUSY && worker->pid == MyProcPid && !ef_process_told_to_end())
+		ef_crash_blame(db->database, &worker->entry.key);
+	ef_crash_end();
 }
 
 /*
@@ -307,11 +322,20 @@ static void
 advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 {
 	EfEntry    *entry = &worker->entry;
+	EfSuspicion suspicion;
+	long		delay_ms = -1;
 	TimestampTz began = GetCurrentTimestamp();
 	volatile EfAdvanceResult result = EF_ADVANCE_MORE;
 	volatile int advances = 0;
 	volatile bool failed = false;
 
+	suspicion = ef_crash_suspicion(db->database, &entry->key, &delay_ms);
+	if (suspicion == EF_SUSPICION_LATER)
+	{
+		finish_entry(db, worker, 0, false, delay_ms);
+		return;
+	}
+	ef_crash_begin(db - ef_shared->databases, worker - db->workers, db->database, &entry->key);
 	report_entry(entry);
 	PG_TRY();
 	{
@@ -325,8 +349,10 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 
 		while (result == EF_ADVANCE_MORE)
 		{
-			result = advance_once(&entry->key, !begun);
+			result = advance_once(&entry->key, !begun, suspicion);
 			begun = true;
+			if (result == EF_ADVANCE_MORE)
+				ef_crash_progress(ef_claimed_step());
 			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER && result != EF_ADVANCE_NOT_DUE)
 			{
 				entry->tries = 0;
@@ -350,6 +376,9 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	/* nothing is held any more unless the branch goes on, or the transaction failed */
 	if (failed || result == EF_ADVANCE_MORE)
 		ef_release_branch();
+	ef_crash_end();
+	if (!failed && result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER)
+		ef_crash_forget(db->database, &entry->key);
 	finish_entry(db, worker, advances, failed, delay_of_return(entry, result, failed));
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -359,7 +388,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
  * run, of another role perhaps, may have left in the session.
  */
 static EfAdvanceResult
-advance_once(const EfBranchKey *key, bool reset_session)
+advance_once(const EfBranchKey *key, bool reset_session, EfSuspicion suspicion)
 {
 	EfAdvanceResult result;
 
@@ -368,7 +397,12 @@ advance_once(const EfBranchKey *key, bool reset_session)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (reset_session)
 		ef_reset_session();
-	result = ef_advance_branch(key);
+	if (suspicion == EF_SUSPICION_PARK)
+		result = ef_park_branch(key, EF_CRASHES_TO_PARK);
+	else
+		result = ef_advance_branch(key);
+	if (suspicion != EF_SUSPICION_NONE)
+		ForceSyncCommit();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	(void) pgstat_report_stat(false);
