@@ -6,7 +6,8 @@
 #   make check-long    the same set-up, then what takes long: fuzzing of the language
 #   make conformance    the same set-up, then the recorded cases of the language, each failing one shown
 #   make demo     the same set-up, then a guided tour on the private server
-#   make bench    the same set-up, then the benchmarks
+#   make bench    the same set-up, then the benchmarks (test/bench/run)
+#   make bench-peers    the same work on what else runs jobs and workflows (test/bench/peers/run)
 #
 # PG_CONFIG names the PostgreSQL to build for.  Files are found by wildcards:
 # nothing needs to be listed here.
@@ -14,7 +15,8 @@
 PG_CONFIG ?= pg_config
 
 DEBUG_COPT = -DUSE_ASSERT_CHECKING=1 -fsanitize=undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined
-SELF_CONTAINED = check check-debug check-long conformance demo bench
+BENCH_OPTIONS = -c fsync=on -c max_wal_size=4GB -c shared_buffers=512MB
+SELF_CONTAINED = check check-debug check-long conformance demo bench bench-peers
 
 ifneq (,$(filter $(SELF_CONTAINED),$(MAKECMDGOALS)))
 
@@ -34,7 +36,9 @@ conformance:
 demo:
 	+@test/with_server demo -- test/demo
 bench:
-	+@test/with_server bench -c fsync=on -c max_wal_size=4GB -c shared_buffers=512MB -- test/bench/run
+	+@test/with_server bench $(BENCH_OPTIONS) -- env BENCH_SERVER=bench test/bench/run
+bench-peers:
+	+@test/with_server bench $(BENCH_OPTIONS) -- test/bench/peers/run
 
 ifneq (,$(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)))
 $(filter-out $(SELF_CONTAINED),$(MAKECMDGOALS)):
