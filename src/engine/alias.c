@@ -39,7 +39,6 @@ PG_FUNCTION_INFO_V1(ef_drop_resource_alias);
 PG_FUNCTION_INFO_V1(ef_resolve_resource_sql);
 
 #define TOKEN_SUFFIX ".waitForTaskToken"
-#define FUNCTION_PART ":function:"	/* of a Lambda function's ARN; its name follows */
 
 typedef struct ResourceAlias
 {
@@ -277,44 +276,46 @@ ef_resolve_resource(const char *resource)
 	return NULL;
 }
 
-/* Does what is to be compared with a pattern have a qualifier there? */
 static bool
-has_qualifier(const char *pattern)
+is_arn(const char *name)
 {
-	const char *function = strstr(pattern, FUNCTION_PART);
-
-	return function != NULL && strchr(function + strlen(FUNCTION_PART), ':') != NULL;
+	return strncmp(name, "arn:", strlen("arn:")) == 0;
 }
 
 const char *
-ef_resolve_function(const char *name)
+ef_qualifier_of(const char *part, const char *name)
 {
-	bool		whole = strncmp(name, "arn:", strlen("arn:")) == 0;
-	const char *function = strstr(name, FUNCTION_PART);
-	char	   *qualified;
-	char	   *plain;
-	char	   *qualifier;
+	const char *found = strstr(name, part);
+	const char *colon;
+
+	if (found == NULL && is_arn(name))
+		return NULL;
+	colon = strchr(found ? found + strlen(part) : name, ':');
+	return colon ? colon + 1 : NULL;
+}
+
+const char *
+ef_resolve_named(const char *part, const char *name)
+{
+	const char *qualifier = ef_qualifier_of(part, name);
+	const char *found = strstr(name, part);
+	bool		whole = is_arn(name);
+	char	   *qualified = whole ? pstrdup(name) : psprintf("%s%s", part, found ? found + strlen(part) : name);
+	char	   *plain = pstrdup(qualified);
 	int			i;
 
-	if (whole)
-		qualified = pstrdup(name);
-	else
-		qualified = psprintf(FUNCTION_PART "%s", function ? function + strlen(FUNCTION_PART) : name);
-	plain = pstrdup(qualified);
-	function = strstr(plain, FUNCTION_PART);
-	qualifier = function ? strchr(function + strlen(FUNCTION_PART), ':') : NULL;
-	if (qualifier != NULL)
-		*qualifier = '\0';
+	if (qualifier)
+		plain[strlen(plain) - strlen(qualifier) - 1] = '\0';
 	ensure_aliases();
 	for (i = 0; i < cache.count; i++)
 	{
 		const ResourceAlias *alias = &cache.aliases[i];
-		const char *pattern = whole ? alias->pattern : strstr(alias->pattern, FUNCTION_PART);
+		const char *from = strstr(alias->pattern, part);
+		const char *text = from && ef_qualifier_of(part, from) ? qualified : plain;
 		const char *captured;
 		size_t		length;
 
-		if (pattern != NULL &&
-			matches(pattern, has_qualifier(pattern) ? qualified : plain, &captured, &length))
+		if ((whole || from) && matches(whole ? alias->pattern : from, text, &captured, &length))
 			return substitute(alias->resource, captured, length, "");
 	}
 	return NULL;

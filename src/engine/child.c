@@ -17,6 +17,9 @@
  * In run_workflow() nobody else could advance the child, so it is advanced where
  * it is started.
  *
+ * visit->execution tells Tasks that start their child by the service's own action;
+ * execution.c knows what they ask for and what they get.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -32,9 +35,11 @@
 
 #include "engine/advance.h"
 #include "engine/child.h"
+#include "engine/execution.h"
 #include "engine/failure.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
+#include "engine/service.h"
 #include "engine/statement.h"
 #include "engine/store.h"
 #include "engine/task.h"
@@ -212,12 +217,11 @@ get_text(Jsonb *object, const char *key)
  * Canceled is for a run that was asked to cancel itself.
  */
 static EfVisitResult
-fail(EfVisit *visit, const char *run_id, const char *status, char *error, char *cause)
+fail(EfVisit *visit, const char *run_id, const char *status, const char *error, const char *cause)
 {
 	JsonbParseState *state = NULL;
 	Jsonb	   *whole;
 
-	ef_add_event(visit, EF_EVENT_FAILED);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(&state, "run_id", run_id);
 	ef_push_text(&state, "status", status);
@@ -228,28 +232,43 @@ fail(EfVisit *visit, const char *run_id, const char *status, char *error, char *
 		error = "ChildCanceled";
 	else if (strcmp(status, "TERMINATED") == 0)
 		error = "ChildTerminated";
-	visit->failure.name = error;
+	visit->failure.name = unconstify(char *, error);
 	visit->failure.cause = JsonbToCString(NULL, &whole->root, VARSIZE(whole));
 	return EF_VISIT_FAILED;
 }
 
+/* The child has ended; output is there if it succeeded. */
 static EfVisitResult
-take_outcome(EfVisit *visit, const char *run_id, Jsonb *outcome)
+end(EfVisit *visit, const pg_uuid_t *run_id, const char *status, Jsonb *output, const char *error, const char *cause)
+{
+	if (output == NULL)
+		ef_add_event(visit, EF_EVENT_FAILED);
+	if (visit->execution != EF_EXECUTION_NONE)
+		return ef_execution_ended(visit, run_id, status, output, error, cause);
+	if (output)
+		return ef_finish_task(visit, output);
+	return fail(visit, text_of(run_id), status, error, cause);
+}
+
+static EfVisitResult
+take_outcome(EfVisit *visit, const pg_uuid_t *run_id, Jsonb *outcome)
 {
 	char	   *status = get_text(outcome, "status");
 	JsonbValue *output = getKeyJsonValueFromContainer(&outcome->root, "output", strlen("output"), NULL);
 
 	if (status == NULL)
 		elog(ERROR, "a child run's message has no status");
-	if (output)
-		return ef_finish_task(visit, JsonbValueToJsonb(output));
-	return fail(visit, run_id, status, get_text(outcome, "error"), get_text(outcome, "cause"));
+	return end(visit, run_id, status, output ? JsonbValueToJsonb(output) : NULL,
+			   get_text(outcome, "error"), get_text(outcome, "cause"));
 }
 
+/* What the service's action starts without waiting is left alone. */
 static char
-close_policy(const AslState *state)
+close_policy(const EfVisit *visit)
 {
-	switch (state->close_policy)
+	if (visit->execution == EF_EXECUTION_START && visit->state->close_policy == ASL_CLOSE_DEFAULT)
+		return EF_CLOSE_ABANDON;
+	switch (visit->state->close_policy)
 	{
 		case ASL_CLOSE_CANCEL:
 			return EF_CLOSE_CANCEL;
@@ -264,6 +283,7 @@ static EfVisitResult
 await_outcome(EfVisit *visit, char *address, TimestampTz timeout_at)
 {
 	char	   *child = pstrdup(address + strlen(ADDRESS_CHILD));
+	pg_uuid_t  *run_id = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(child)));
 	EfMessage	message;
 
 	switch (ef_await_message(visit, &address, 1, timeout_at, &message))
@@ -273,12 +293,12 @@ await_outcome(EfVisit *visit, char *address, TimestampTz timeout_at)
 		case EF_AWAIT_LATER:
 			return EF_VISIT_LATER;
 		case EF_AWAIT_RECEIVED:
-			return take_outcome(visit, child, message.payload);
+			return take_outcome(visit, run_id, message.payload);
 		case EF_AWAIT_TIMED_OUT:
 			break;
 	}
 	ef_add_event(visit, EF_EVENT_TIMED_OUT);
-	end_child(DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(child))), close_policy(visit->state));
+	end_child(run_id, close_policy(visit));
 	visit->failure.name = "States.Timeout";
 	visit->failure.cause = psprintf("the child run %s took longer than the Task's timeout", child);
 	return EF_VISIT_FAILED;
@@ -321,6 +341,7 @@ typedef struct ChildStart
 	const char *workflow;
 	Jsonb	   *input;
 	char	   *workflow_id;	/* NULL: none */
+	bool		detached;		/* the Task does not wait */
 	pg_uuid_t	run_id;
 } ChildStart;
 
@@ -331,8 +352,8 @@ start_as_owner(ChildStart *start)
 	EfBranch   *branch = start->visit->branch;
 	const AslState *state = start->visit->state;
 	EfRun	   *parent = &branch->run;
-	EfStartOptions options = {.parent = parent, .close_policy = close_policy(state)};
-	bool		waits = !state->detached && !branch->in_query;
+	EfStartOptions options = {.parent = parent, .close_policy = close_policy(start->visit)};
+	bool		waits = !start->detached && !branch->in_query;
 	int			sec_context;
 	Oid			userid;
 
@@ -399,20 +420,15 @@ run_in_place(EfVisit *visit, const pg_uuid_t *run_id)
 {
 	EfBranch	child = {0};
 	EfBranchKey key = {.run_id = *run_id};
-	EfEnd		end = {0};
-	EfVisitResult result;
+	EfEnd		how = {0};
 
 	check_stack_depth();
 	ef_branch_create_contexts(&child, CurrentMemoryContext);
 	if (!ef_store_load_branch(&key, &child))
 		elog(ERROR, "the child run is missing");
 	child.in_query = true;
-	ef_advance_to_end(&child, &end);
-	if (end.status == EF_RUN_SUCCEEDED)
-		result = ef_finish_task(visit, child.data);
-	else
-		result = fail(visit, text_of(run_id), status_name(end.status), end.error, end.cause);
-	return result;
+	ef_advance_to_end(&child, &how);
+	return end(visit, run_id, status_name(how.status), how.status == EF_RUN_SUCCEEDED ? child.data : NULL, how.error, how.cause);
 }
 
 static Jsonb *
@@ -421,32 +437,83 @@ started_result(const ChildStart *start)
 	JsonbParseState *state = NULL;
 	char	   *run_id = text_of(&start->run_id);
 
+	if (start->visit->execution != EF_EXECUTION_NONE)
+		return ef_execution_started(start->visit, &start->run_id);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(&state, "run_id", run_id);
 	ef_push_text(&state, "workflow_id", start->workflow_id ? start->workflow_id : run_id);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+/* As the service's action asks for it, in the Task's effective input. */
+static bool
+read_execution(ChildStart *start, Jsonb *effective)
+{
+	EfExecutionRequest request;
+
+	if (!ef_execution_request(effective, &request, &start->visit->failure))
+		return false;
+	start->workflow = request.workflow;
+	start->input = request.input;
+	start->workflow_id = request.workflow_id;
+	start->detached = start->visit->execution == EF_EXECUTION_START;
+	return true;
+}
+
+/* What to start; false: the visit has failed. */
+static bool
+read_start(ChildStart *start)
+{
+	EfVisit    *visit = start->visit;
+	Jsonb	   *input = visit->branch->data;
+
+	if (!asl_effective_input(visit->state, input, &visit->env, &start->input, NULL, &visit->failure))
+		return false;
+	if (visit->execution == EF_EXECUTION_NONE)
+	{
+		start->detached = visit->state->detached;
+		return asl_task_workflow_id(visit->state, input, &visit->env, &start->workflow_id, &visit->failure);
+	}
+	if (read_execution(start, start->input))
+		return true;
+	(void) ef_fail_request(visit, ef_execution_is_missing(&visit->failure));
+	return false;
+}
+
+bool
+ef_start_execution(EfVisit *visit, Jsonb *effective)
+{
+	ChildStart	start = {.visit = visit};
+
+	if (!read_execution(&start, effective))
+		return false;
+	if (start_child(&start))
+		return true;
+	ef_execution_name_failure(&visit->failure);
+	return false;
+}
+
 static EfVisitResult
 begin(EfVisit *visit, const char *workflow)
 {
 	ChildStart	start = {.visit = visit, .workflow = workflow};
-	Jsonb	   *input = visit->branch->data;
 	TimestampTz timeout_at;
 
-	if (!asl_effective_input(visit->state, input, &visit->env, &start.input, NULL, &visit->failure) ||
-		!asl_task_workflow_id(visit->state, input, &visit->env, &start.workflow_id, &visit->failure) ||
-		!ef_task_timeout_at(visit, &timeout_at))
+	if (!read_start(&start) || !ef_task_timeout_at(visit, &timeout_at))
 		return EF_VISIT_FAILED;
 	ef_add_event(visit, EF_EVENT_SCHEDULED);
 	ef_add_event(visit, EF_EVENT_STARTED);
 	if (!start_child(&start))
 	{
 		ef_add_event(visit, EF_EVENT_FAILED);
+		if (visit->execution != EF_EXECUTION_NONE)
+			ef_execution_name_failure(&visit->failure);
 		return EF_VISIT_FAILED;
 	}
-	if (visit->state->detached)
+	if (start.detached)
 		return ef_finish_task(visit, started_result(&start));
+	if (visit->execution != EF_EXECUTION_NONE)
+		ef_add_event(visit, EF_EVENT_SUBMITTED);
 	if (visit->branch->in_query)
 		return run_in_place(visit, &start.run_id);
 	return await_outcome(visit, psprintf("%s%s", ADDRESS_CHILD, text_of(&start.run_id)), timeout_at);

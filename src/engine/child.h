@@ -12,8 +12,11 @@
 
 #define EF_WORKFLOW_PREFIX "workflow:"
 
-/* Visit a Task whose resource is workflow:NAME. */
+/* Visit a Task whose resource is workflow:NAME, or one with visit->execution: then workflow is NULL. */
 extern EfVisitResult ef_visit_child_run(EfVisit *visit, const char *workflow);
+
+/* Start the run that the service's action asks for, and wait for nothing; false: visit->failure says why not. */
+extern bool ef_start_execution(EfVisit *visit, Jsonb *effective);
 
 /* Does the branch wait for a child run? */
 extern bool ef_awaits_child_run(const EfBranch *branch);

@@ -30,11 +30,13 @@
 
 #include "engine/activity.h"
 #include "engine/alias.h"
+#include "engine/child.h"
 #include "engine/engine.h"
 #include "engine/external.h"
 #include "engine/history.h"
 #include "engine/lambda.h"
 #include "engine/mailbox.h"
+#include "engine/service.h"
 #include "engine/task.h"
 
 /* An attempt that nobody has taken yet is looked at after this part of its age, or its shortest timeout. */
@@ -508,6 +510,40 @@ call_function(EfVisit *visit, EfActivityCall *call, EfTask *task)
 	return EF_VISIT_FAILED;
 }
 
+/* Start a run, which knows the token as far as its input tells. */
+static EfVisitResult
+start_run(EfVisit *visit, EfTask *task, Jsonb *effective)
+{
+	if (ef_start_execution(visit, effective))
+	{
+		ef_add_event(visit, EF_EVENT_SUBMITTED);
+		return rest(visit, task);
+	}
+	ef_add_event(visit, EF_EVENT_FAILED);
+	visit->has_task = true;
+	ef_task_fail(task);
+	return EF_VISIT_FAILED;
+}
+
+/* What the parameters of a service's action ask for; false: the visit has failed. */
+static bool
+read_action(EfVisit *visit, EfActivityCall *call)
+{
+	EfLambdaRequest request;
+	Jsonb	   *effective = call->input;
+
+	if (visit->execution != EF_EXECUTION_NONE)
+		return true;
+	if (!ef_lambda_request(effective, &request, &visit->failure))
+	{
+		(void) ef_fail_request(visit, ef_lambda_is_missing(&visit->failure));
+		return false;
+	}
+	call->function = request.function;
+	call->input = request.payload;
+	return true;
+}
+
 static EfVisitResult
 schedule_callback(EfVisit *visit, const char *function)
 {
@@ -522,15 +558,8 @@ schedule_callback(EfVisit *visit, const char *function)
 	if (!prepare(visit, &task, &call.timeout_seconds))
 		return EF_VISIT_FAILED;
 	call.input = task.input;
-	if (function == NULL)
-	{
-		EfLambdaRequest request;
-
-		if (!ef_lambda_request(task.input, &request, &visit->failure))
-			return ef_fail_request(visit, ef_lambda_is_missing(&visit->failure));
-		call.function = request.function;
-		call.input = request.payload;
-	}
+	if (function == NULL && !read_action(visit, &call))
+		return EF_VISIT_FAILED;
 	task.input = NULL;
 	task.status = EF_TASK_STARTED;
 	task.started_at = task.scheduled_at;
@@ -538,6 +567,8 @@ schedule_callback(EfVisit *visit, const char *function)
 	ef_task_insert(&task, token.secret);
 	ef_add_event(visit, EF_EVENT_SCHEDULED);
 	ef_add_event(visit, EF_EVENT_STARTED);
+	if (visit->execution != EF_EXECUTION_NONE)
+		return start_run(visit, &task, call.input);
 	return call_function(visit, &call, &task);
 }
 

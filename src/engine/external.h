@@ -18,8 +18,8 @@
 extern EfVisitResult ef_visit_activity(EfVisit *visit, const char *where);
 
 /*
- * Visit a Task that calls a function and then waits for its token.  NULL: the function that the parameters ask for
- * (see lambda.h).
+ * Visit a Task that calls a function and then waits for its token.  NULL: the parameters say what it calls (see
+ * lambda.h), or it starts a run (visit->execution).
  */
 extern EfVisitResult ef_visit_callback(EfVisit *visit, const char *function);
 

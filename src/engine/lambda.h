@@ -22,7 +22,7 @@ typedef struct EfLambdaRequest
 } EfLambdaRequest;
 
 /* Read the parameters; false: *error says what is wrong with them. */
-extern bool ef_lambda_request(Jsonb *parameters, EfLambdaRequest *request, AslError *error);
+extern bool ef_lambda_request(Jsonb *effective, EfLambdaRequest *request, AslError *error);
 
 /* Is that because there is no such function?  Then the attempt has begun, as the service sees it. */
 extern bool ef_lambda_is_missing(const AslError *error);

@@ -21,9 +21,9 @@
 #include "engine/external.h"
 #include "engine/fork.h"
 #include "engine/history.h"
-#include "engine/lambda.h"
 #include "engine/mailbox.h"
 #include "engine/saga.h"
+#include "engine/service.h"
 #include "engine/settings.h"
 #include "engine/state.h"
 #include "engine/store.h"
@@ -372,18 +372,6 @@ visit_sql_task(EfVisit *visit, const char *function)
 	return ef_call_function(visit, &call);
 }
 
-EfVisitResult
-ef_fail_request(EfVisit *visit, bool begun)
-{
-	if (begun)
-	{
-		ef_add_event(visit, EF_EVENT_SCHEDULED);
-		ef_add_event(visit, EF_EVENT_STARTED);
-		ef_add_event(visit, EF_EVENT_FAILED);
-	}
-	return EF_VISIT_FAILED;
-}
-
 bool
 ef_task_timeout_at(EfVisit *visit, TimestampTz *timeout_at)
 {
@@ -485,23 +473,6 @@ visit_function(EfVisit *visit, const char *function)
 	return visit_sql_task(visit, function);
 }
 
-/* No alias matches the resource: an action of an AWS service that has a meaning here, or nothing. */
-static EfVisitResult
-visit_service(EfVisit *visit)
-{
-	const char *action = asl_service_action(visit->state->resource);
-
-	if (action != NULL)
-	{
-		if (strcmp(action, EF_LAMBDA_INVOKE) == 0)
-			return ef_visit_lambda(visit);
-		if (strcmp(action, EF_LAMBDA_INVOKE EF_TOKEN_SUFFIX) == 0)
-			return ef_visit_callback(visit, NULL);
-	}
-	set_failure(visit, "States.Runtime", psprintf("no resource alias matches \"%s\"", visit->state->resource));
-	return EF_VISIT_FAILED;
-}
-
 static EfVisitResult
 visit_task(EfVisit *visit)
 {
@@ -511,7 +482,7 @@ visit_task(EfVisit *visit)
 		return register_before(visit);
 	resource = ef_resolve_resource(visit->state->resource);
 	if (resource == NULL)
-		return visit_service(visit);
+		return ef_visit_service(visit);
 	if (strncmp(resource, SQL_PREFIX, strlen(SQL_PREFIX)) == 0)
 		return visit_function(visit, resource + strlen(SQL_PREFIX));
 	if (strncmp(resource, EF_ACTIVITY_PREFIX, strlen(EF_ACTIVITY_PREFIX)) == 0)

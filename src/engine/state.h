@@ -24,6 +24,15 @@ typedef enum EfVisitResult
 	EF_VISIT_RUN_TIMED_OUT
 } EfVisitResult;
 
+/* How a Task starts another run by the service's own action, states:startExecution. */
+typedef enum EfExecutionPattern
+{
+	EF_EXECUTION_NONE,			/* it does not */
+	EF_EXECUTION_START,			/* and goes on */
+	EF_EXECUTION_SYNC,			/* and waits for it */
+	EF_EXECUTION_SYNC2			/* the same; the result has data instead of its text */
+} EfExecutionPattern;
+
 typedef struct EfVisit
 {
 	EfBranch   *branch;
@@ -49,6 +58,8 @@ typedef struct EfVisit
 	TimestampTz due_at;
 
 	AslError	failure;
+
+	EfExecutionPattern execution;	/* of a Task */
 
 	/* Of a Task whose work is done outside. */
 	bool		callback;		/* a function was called, and its token is waited for */
@@ -84,9 +95,6 @@ extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);
 
 /* Call a function for the Task: function, input and what to do with the result are set. */
 extern EfVisitResult ef_call_function(EfVisit *visit, EfActivityCall *call);
-
-/* What the Task asks for cannot be had, as visit->failure says; begun: the service would have begun an attempt. */
-extern EfVisitResult ef_fail_request(EfVisit *visit, bool begun);
 
 /* The result of a Task that is no function's: the state is left, or fails. */
 extern EfVisitResult ef_finish_task(EfVisit *visit, Jsonb *result);

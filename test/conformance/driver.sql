@@ -19,6 +19,18 @@ BEGIN
 	RETURN NULL;
 END $$;
 
+-- The state machines that recorded cases start are not recorded; what became of their executions is.  So each is a
+-- workflow that comes to just that.
+CREATE FUNCTION conformance.declare_machine(arn text, status text, result jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM expense_flow.create_workflow(arn, CASE status
+		WHEN 'SUCCEEDED' THEN json_build_object('StartAt', 'End', 'States', json_build_object('End',
+			json_build_object('Type', 'Pass', 'Result', result, 'End', true)))
+		ELSE json_build_object('StartAt', 'End', 'States', json_build_object('End',
+			json_build_object('Type', 'Fail', 'Error', result ->> 'Error', 'Cause', result ->> 'Cause'))) END);
+	PERFORM expense_flow.create_resource_alias(arn, 'workflow:' || arn);
+END $$;
+
 CREATE TABLE conformance.started (id text PRIMARY KEY, run_id uuid, error text, cause text);
 
 CREATE FUNCTION conformance.declare_function(name text, behaviour text) RETURNS void LANGUAGE plpgsql AS $$
