@@ -35,10 +35,12 @@
 #include "engine/timer.h"
 
 /*
- * An activity that fails to be serialized, or deadlocks, this many times in a row is at fault itself.  Counted in
- * each process, for the branches that it repeated last; where two of them share a place, one is counted anew.
+ * An activity that fails to be serialized, or deadlocks, this many times in a row is at fault itself; so is one
+ * that finds the disk full for about ten minutes.  Counted in each process, for the branches that it repeated last;
+ * where two of them share a place, one is counted anew.
  */
 #define MAX_REPETITIONS 20
+#define MAX_REPETITIONS_DISK_FULL 600
 #define REPETITION_SLOTS 256
 
 typedef struct Repetition
@@ -319,6 +321,8 @@ is_to_be_raised(const Execution *exec, const ErrorData *edata)
 		return MyBackendType != B_BG_WORKER || ef_timer_outer_fired(&exec->timer);
 	if (ProcDiePending)
 		return true;
+	if (edata->sqlerrcode == ERRCODE_DISK_FULL)
+		return count_repetition(exec->call->subject) <= MAX_REPETITIONS_DISK_FULL;
 	return ef_is_repeatable(edata->sqlerrcode) && count_repetition(exec->call->subject) <= MAX_REPETITIONS;
 }
 

@@ -95,7 +95,8 @@ ef_process_told_to_end(void)
  *
  * Settings made for the database or by the administrator must not change what a
  * transaction of ours means: a branch is read with a snapshot that is newer than
- * the lock on it, and a step need not be flushed.
+ * the lock on it, a step need not be flushed, and how long it may take is for the
+ * workflow to say.
  */
 void
 ef_process_connect(Oid database)
@@ -108,6 +109,8 @@ ef_process_connect(Oid database)
 #ifdef EF_HAVE_TRANSACTION_TIMEOUT
 		{"transaction_timeout", "0"},
 #endif
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"}
 	};
 	int			i;

@@ -15,10 +15,10 @@ my $node = new_node('tiny', "expense_flow.workers = 2\nexpense_flow.queue_size =
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION expense_flow');
 create_transfers($node, 'postgres');
-$node->safe_psql('postgres', start_transfers(1, 3000));
-$node->safe_psql('postgres', start_transfers($_, $_)) foreach (3001 .. 3050);
-wait_for_runs($node, 'postgres', '3,050 runs through a queue of 16');
-check_transfers($node, 'postgres', 3050, 'tiny queue');
+$node->safe_psql('postgres', start_transfers(1, 10000));
+$node->safe_psql('postgres', start_transfers($_, $_)) foreach (10001 .. 10050);
+wait_for_runs($node, 'postgres', '10,050 runs through a queue of 16');
+check_transfers($node, 'postgres', 10050, 'tiny queue');
 cmp_ok($node->safe_psql('postgres', q{SELECT table_reads FROM expense_flow.runtime_status() WHERE process = 'dispatcher'}),
 	'>', 20, 'the table was read for what found no place');
 
