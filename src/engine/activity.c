@@ -25,10 +25,12 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "engine/activity.h"
+#include "engine/engine.h"
 #include "engine/failure.h"
 #include "engine/function.h"
 #include "engine/settings.h"
@@ -204,6 +206,21 @@ set_search_path(void)
 								 GUC_ACTION_SAVE, true, 0, false);
 }
 
+/*
+ * What the function has put off until the end of the transaction must not be done by then, when the role is no longer
+ * the run's.  In a worker that is also what cursors WITH HOLD have still to read: nobody could fetch from them, so
+ * they are closed.
+ */
+static void
+do_what_commit_would(void)
+{
+	if (ef_in_worker)
+		PortalHashTableDeleteAll();
+	AfterTriggerFireDeferred();
+	if (ef_in_worker)
+		PortalHashTableDeleteAll();
+}
+
 /* All that happens as the run's role, inside the subtransaction. */
 static Jsonb *
 execute_as_role(Execution *exec)
@@ -225,7 +242,7 @@ execute_as_role(Execution *exec)
 	exec->function = NULL;
 	SPI_finish();
 	if (call->fire_triggers)
-		AfterTriggerFireDeferred();
+		do_what_commit_would();
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(userid, sec_context);
 	return result;
@@ -318,7 +335,7 @@ static bool
 is_to_be_raised(const Execution *exec, const ErrorData *edata)
 {
 	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return MyBackendType != B_BG_WORKER || ef_timer_outer_fired(&exec->timer);
+		return !ef_in_worker || ef_timer_outer_fired(&exec->timer);
 	if (ProcDiePending)
 		return true;
 	if (edata->sqlerrcode == ERRCODE_DISK_FULL)

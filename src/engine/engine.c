@@ -30,6 +30,7 @@
 double		ef_transaction_budget = 0.0;
 char	   *ef_activity_search_path;
 int			ef_data_limit = 256 * 1024;
+bool		ef_in_worker = false;
 
 static double skipped_time = 0.0;
 static int64 moved_clock = 0;

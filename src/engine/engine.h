@@ -66,6 +66,9 @@ extern bool ef_look_for_copy(pg_uuid_t *held_through);
 /* Is the extension installed in this database?  (A catalog look-up; needs a transaction.) */
 extern bool ef_extension_exists(void);
 
+/* This process is one of the runtime's: nobody's session, in which activities of many roles run one after the other. */
+extern bool ef_in_worker;
+
 /* Forget what a role's activity left in the session of a worker (temporary tables, prepared statements, …). */
 extern void ef_reset_session(void);
 

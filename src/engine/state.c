@@ -344,7 +344,7 @@ ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
 	call->subject = ef_branch_hash(&branch->run.run_id, branch->branch_id);
 	call->remaining = remaining_time(&branch->run);
 	call->fire_triggers = !branch->in_query;
-	call->restricted = !branch->in_query && MyBackendType != B_BG_WORKER && branch->run.owner != GetUserId();
+	call->restricted = branch->run.owner != GetUserId() && (branch->in_query || !ef_in_worker);
 }
 
 EfVisitResult

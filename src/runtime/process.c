@@ -22,6 +22,7 @@
 #include "utils/timeout.h"
 
 #include "compat.h"
+#include "engine/engine.h"
 #include "expense_flow.h"
 #include "runtime/crash.h"
 #include "runtime/process.h"
@@ -124,6 +125,7 @@ ef_process_connect(Oid database)
 	}
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	ef_in_worker = true;
 	for (i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_USERSET, PGC_S_OVERRIDE);
