@@ -3,7 +3,7 @@
 #   make, make install, make installcheck    as for every PGXS extension
 #   make check    everything from nothing: packages (as root), build, private server, all tests
 #   make check-debug    make check with assertions and the compiler's undefined behaviour sanitizer
-#   make check-long    the same set-up, then what takes long: fuzzing of the language
+#   make check-long    the same set-up, then what takes long: fuzzing of the language, crashes
 #   make conformance    the same set-up, then the recorded cases of the language, each failing one shown
 #   make demo     the same set-up, then a guided tour on the private server
 #   make bench    the same set-up, then the benchmarks (test/bench/run)
