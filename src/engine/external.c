@@ -415,7 +415,7 @@ prepare(EfVisit *visit, EfTask *task, double *timeout)
 	AslTaskLimits limits;
 
 	memset(task, 0, sizeof(*task));
-	if (!branch->has_row)
+	if (branch->in_query)
 	{
 		fail(visit, "States.Runtime", pstrdup("work outside cannot be waited for within the caller's transaction"));
 		return false;

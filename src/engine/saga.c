@@ -320,6 +320,13 @@ load_main_line(const EfBranch *branch, EfBranch *main)
 	main->step = Max(main->step, branch->step);
 }
 
+/* Is its failure an error, which undoes everything: of run_workflow()?  A child's failure may be caught. */
+static bool
+is_undone(const EfBranch *branch)
+{
+	return branch->in_query && !branch->run.has_parent;
+}
+
 bool
 ef_begin_compensating(EfBranch *branch, const EfEnd *end)
 {
@@ -329,7 +336,7 @@ ef_begin_compensating(EfBranch *branch, const EfEnd *end)
 	int			count;
 
 	if (!branch->run.workflow->machine->compensates || end->status == EF_RUN_SUCCEEDED ||
-		end->status == EF_RUN_TERMINATED)
+		end->status == EF_RUN_TERMINATED || is_undone(branch))
 		return false;
 	count = read_compensations(&branch->run.run_id, REGISTERED, most_at_once(branch), &compensations);
 	if (count == 0)

@@ -136,6 +136,9 @@ SELECT expense_flow.poll_activity('ext', max_tasks => 0);
 SELECT expense_flow.poll_activity('ext', max_tasks => NULL);
 SELECT expense_flow.poll_activity('ext', wait => '-1 s');
 SELECT expense_flow.run_workflow('ext');
+SELECT expense_flow.create_workflow('ext_parallel', '{"StartAt": "P", "States": {"P": {"Type": "Parallel", "End": true, "Branches": [
+	{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:ext/do", "TimeoutSeconds": 100, "End": true}}}]}}}');
+SELECT expense_flow.run_workflow('ext_parallel');
 RESET ROLE;
 SELECT expense_flow.grant_queue('ext', 'regress_ext_nobody');
 

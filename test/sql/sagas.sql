@@ -210,11 +210,16 @@ CALL run_pending();
 SELECT logged();
 SELECT status, error, cause::jsonb - 'run_id' FROM find_runs('saga pp');
 
--- In run_workflow() as well, though then all is undone anyhow.
+-- In run_workflow() a failure undoes everything; but what a child run has done, whose failure is caught, is to be compensated.
+SELECT create_workflow('saga catches', '{"StartAt": "Trip", "States": {
+	"Trip": {"Type": "Task", "Resource": "workflow:trip", "Catch": [{"ErrorEquals": ["Full"], "ResultPath": null, "Next": "Stay"}], "End": true},
+	"Stay": {"Type": "Pass", "Result": "at home", "End": true}}}');
 BEGIN;
 SAVEPOINT before;
 SELECT run_workflow('saga parent');
 ROLLBACK TO before;
+SELECT logged();
+SELECT run_workflow('saga catches');
 SELECT logged();
 ROLLBACK;
 SELECT count(*) FROM branch JOIN run USING (run_id) WHERE run.workflow_id ~ '^saga';
