@@ -289,7 +289,7 @@ COMMENT ON FUNCTION spending_by_category(jsonb) IS 'Activity of the workflow of 
  *
  *	input	transfer_id, from_account, to_account, amount
  *
- * Returns the transfer.  The same transfer_id again, with the same account and
+ * Returns the transfer.  The same transfer_id again, with the same accounts and
  * amount, withdraws nothing more.
  */
 CREATE FUNCTION withdraw(input jsonb)
@@ -335,6 +335,10 @@ BEGIN
 		ELSIF v_transfer.refunded_at IS NOT NULL THEN
 			PERFORM expense_flow.fail('TransferConflict',
 									  format('transfer %s has failed before, and its money was returned', v_transfer_id));
+		ELSIF v_transfer.to_account IS NOT NULL
+			AND v_transfer.to_account IS DISTINCT FROM expense_flow.account_id_from_json(input -> 'to_account') THEN
+			PERFORM expense_flow.fail('TransferConflict',
+									  format('transfer %s went to account %s', v_transfer_id, v_transfer.to_account));
 		END IF;
 		RETURN v_transfer;
 	END IF;
@@ -404,12 +408,13 @@ COMMENT ON FUNCTION deposit(text, jsonb) IS 'Activity of the workflow money_tran
  * refund: give the money of a transfer back to the account that it came from.
  *
  *	transfer_id	the transfer
- *	failure		why: {"Error": ..., "Cause": ...} as a Catch gives it
+ *	to_account	where the run that asks for it meant to deposit the money
  *
- * Returns the failure, its cause saying that the money was returned.
+ * Returns the transfer.  If another run with the same transfer_id has deposited the
+ * money just there, then the transfer was made, and nothing is to be returned.
  */
-CREATE FUNCTION refund(transfer_id text, failure jsonb)
-RETURNS jsonb
+CREATE FUNCTION refund(transfer_id text, to_account jsonb)
+RETURNS transfer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -421,23 +426,24 @@ BEGIN
 	FROM expense_flow.transfer AS t
 	WHERE t.transfer_id = refund.transfer_id
 	FOR NO KEY UPDATE;
-	IF NOT FOUND OR v_transfer.deposited_at IS NOT NULL THEN
-		PERFORM expense_flow.fail('TransferConflict', format('transfer %s has no money to return', refund.transfer_id));
+	IF NOT FOUND THEN
+		PERFORM expense_flow.fail('TransferConflict', format('there is no transfer %s', refund.transfer_id));
+	ELSIF v_transfer.to_account IS DISTINCT FROM expense_flow.account_id_from_json(refund.to_account)
+		AND v_transfer.deposited_at IS NOT NULL THEN
+		PERFORM expense_flow.fail('TransferConflict',
+								  format('the money of transfer %s went to account %s', refund.transfer_id, v_transfer.to_account));
+	ELSIF v_transfer.deposited_at IS NOT NULL OR v_transfer.refunded_at IS NOT NULL THEN
+		RETURN v_transfer;
 	END IF;
 
-	IF v_transfer.refunded_at IS NULL THEN
-		UPDATE expense_flow.account AS a
-		SET balance = a.balance + v_transfer.amount
-		WHERE a.account_id = v_transfer.from_account;
-		UPDATE expense_flow.transfer AS t
-		SET refunded_at = clock_timestamp()
-		WHERE t.transfer_id = refund.transfer_id;
-	END IF;
-
-	RETURN jsonb_build_object('Error', coalesce(refund.failure ->> 'Error', 'DepositFailed'),
-							  'Cause', format('%s; the money was returned: %s to account %s',
-											  coalesce(nullif(refund.failure ->> 'Cause', ''), 'the deposit failed'),
-											  trim_scale(v_transfer.amount), v_transfer.from_account));
+	UPDATE expense_flow.account AS a
+	SET balance = a.balance + v_transfer.amount
+	WHERE a.account_id = v_transfer.from_account;
+	UPDATE expense_flow.transfer AS t
+	SET refunded_at = clock_timestamp()
+	WHERE t.transfer_id = refund.transfer_id
+	RETURNING * INTO v_transfer;
+	RETURN v_transfer;
 END
 $$;
-COMMENT ON FUNCTION refund(text, jsonb) IS 'Activity of the workflow money_transfer: returns the withdrawn money of a transfer whose deposit failed; again, nothing more. Returns the given failure with a cause that says so. Errors: TransferConflict.';
+COMMENT ON FUNCTION refund(text, jsonb) IS 'Activity of the workflow money_transfer: returns the withdrawn money of a transfer; again, nothing more, and nothing where it was deposited in to_account after all. Returns the row of transfer. Error: TransferConflict, where the money went to another account.';

@@ -89,8 +89,13 @@ $asl$);
 /*
  * money_transfer: each step is a transaction of its own, as it has to be where
  * the two accounts are kept in different places.  What a withdrawal took is either
- * deposited or given back; what fails for good (a wrong account, no money) is not
+ * deposited or given back, since the refund is its compensation: also when the run
+ * is canceled or times out.  What fails for good (a wrong account, no money) is not
  * tried again.
+ *
+ * A run closes when its compensations are done, so by the time that anybody can read
+ * that the money was returned, it was.  After a conflict that is not said: another run
+ * with the same transfer_id may have deposited it.
  */
 SELECT expense_flow.register_built_in_workflow('money_transfer', -3, $asl$
 {
@@ -112,6 +117,15 @@ SELECT expense_flow.register_built_in_workflow('money_transfer', -3, $asl$
       "Type": "Task",
       "Resource": "sql:expense_flow.withdraw",
       "ResultPath": null,
+      "Compensate": {
+        "Comment": "Refund",
+        "Resource": "sql:expense_flow.refund",
+        "Parameters": { "transfer_id.$": "$.transfer_id", "to_account.$": "$.to_account" },
+        "Retry": [
+          { "ErrorEquals": [ "TransferConflict" ], "MaxAttempts": 0 },
+          { "ErrorEquals": [ "States.ALL" ], "IntervalSeconds": 1, "BackoffRate": 2, "MaxDelaySeconds": 60, "MaxAttempts": 30 }
+        ]
+      },
       "Retry": [
         {
           "ErrorEquals": [ "InvalidInput", "InvalidAmount", "InvalidAccount", "InsufficientFunds", "TransferConflict", "insufficient_privilege" ],
@@ -129,23 +143,21 @@ SELECT expense_flow.register_built_in_workflow('money_transfer', -3, $asl$
         { "ErrorEquals": [ "InvalidAccount", "TransferConflict", "insufficient_privilege" ], "MaxAttempts": 0 },
         { "ErrorEquals": [ "States.ALL" ], "IntervalSeconds": 1, "BackoffRate": 2, "MaxAttempts": 3 }
       ],
-      "Catch": [ { "ErrorEquals": [ "States.ALL" ], "ResultPath": "$.failure", "Next": "Refund" } ],
-      "End": true
-    },
-    "Refund": {
-      "Type": "Task",
-      "Resource": "sql:expense_flow.refund",
-      "Parameters": { "transfer_id.$": "$.transfer_id", "failure.$": "$.failure" },
-      "Retry": [
-        { "ErrorEquals": [ "TransferConflict" ], "MaxAttempts": 0 },
-        { "ErrorEquals": [ "States.ALL" ], "IntervalSeconds": 1, "BackoffRate": 2, "MaxDelaySeconds": 60, "MaxAttempts": 30 }
+      "Catch": [
+        { "ErrorEquals": [ "TransferConflict" ], "ResultPath": "$.failure", "Next": "Report the conflict" },
+        { "ErrorEquals": [ "States.ALL" ], "ResultPath": "$.failure", "Next": "Report the failure" }
       ],
-      "Next": "Report the failure"
+      "End": true
     },
     "Report the failure": {
       "Type": "Fail",
-      "ErrorPath": "$.Error",
-      "CausePath": "$.Cause"
+      "ErrorPath": "$.failure.Error",
+      "CausePath": "States.Format('{}; the money was returned: {} to account {}', $.failure.Cause, $.amount, $.from_account)"
+    },
+    "Report the conflict": {
+      "Type": "Fail",
+      "ErrorPath": "$.failure.Error",
+      "CausePath": "$.failure.Cause"
     }
   }
 }
