@@ -82,7 +82,7 @@ COMMENT ON FUNCTION capture_change() IS 'Trigger that stores the change of a row
 CREATE FUNCTION capture_changes("table" regclass, source text DEFAULT NULL, exclude_columns text[] DEFAULT NULL, notify text DEFAULT 'data') RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ef_capture_changes';
-COMMENT ON FUNCTION capture_changes(regclass, text, text[], text) IS 'Begin to store every change of a table as a change event; returns the name of the source, by default the table''s name (with its schema where the plain name is taken). For the table''s owner. exclude_columns: columns left out of the row images. notify: what NOTIFY on the channel expense_flow_SOURCE carries: data (key and row), key, or none; everybody who can connect to the database may listen. The key is the primary key, else the replica identity''s columns, else the whole row. TRUNCATE is one event "remove" whose key and old are NULL.';
+COMMENT ON FUNCTION capture_changes(regclass, text, text[], text) IS 'Begin to store every change of a table as a change event; returns the name of the source, by default the table''s name (with its schema where the plain name is taken). For the table''s owner. exclude_columns: columns left out of the row images. notify: what NOTIFY on the channel expense_flow_SOURCE carries: data (key and row), key, or none; everybody who can connect to the database may listen, so key and row are left out while row security is enabled on the table. The key is the primary key, else the replica identity''s columns, else the whole row. TRUNCATE is one event "remove" whose key and old are NULL.';
 
 CREATE FUNCTION stop_capturing(source text) RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE

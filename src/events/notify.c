@@ -7,6 +7,8 @@
  * cursor, type, key and data (the row as it is now, or as it was before it was
  * removed).  What would pass the server's limit is left out and flagged: first
  * the data, then the key too.  A listener reads the rest with read_changes().
+ * Anybody may listen, so where row security says that the rows of the table are
+ * not for everybody both are always left out.
  *
  * Who announces: a background process, if one runs.  It reads events in order,
  * up to the bound below which nothing can appear any more, and stores how far it
@@ -27,6 +29,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/spi.h"
@@ -40,6 +43,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "engine/rights.h"
 #include "events/events.h"
@@ -101,6 +105,21 @@ append_member(StringInfo payload, const char *name, Datum value, int reserve)
 	return false;
 }
 
+/* May only some see the rows of the table?  Of one that is gone nobody knows any more. */
+static bool
+has_row_security(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		result = true;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
 void
 ef_notify_change(const EfSource *source, uint32 epoch, int64 event_id, char type,
 				 Datum key, bool key_isnull, Datum data, bool data_isnull)
@@ -110,6 +129,7 @@ ef_notify_change(const EfSource *source, uint32 epoch, int64 event_id, char type
 	StringInfoData payload;
 	char		cursor[EF_CURSOR_LENGTH + 1];
 	char		channel[NAMEDATALEN];
+	bool		secret = has_row_security(source->table);
 
 	ef_format_cursor(epoch, event_id, cursor);
 	initStringInfo(&payload);
@@ -117,12 +137,12 @@ ef_notify_change(const EfSource *source, uint32 epoch, int64 event_id, char type
 
 	if (key_isnull)
 		appendStringInfoString(&payload, ",\"key\":null");
-	else if (!append_member(&payload, "key", key, sizeof(data_omitted)))
+	else if (secret || !append_member(&payload, "key", key, sizeof(data_omitted)))
 		appendStringInfoString(&payload, key_omitted);
 
 	if (data_isnull)
 		appendStringInfoString(&payload, ",\"data\":null");
-	else if (source->notify != EF_NOTIFY_DATA || !append_member(&payload, "data", data, 1))
+	else if (secret || source->notify != EF_NOTIFY_DATA || !append_member(&payload, "data", data, 1))
 		appendStringInfoString(&payload, data_omitted);
 	appendStringInfoChar(&payload, '}');
 

@@ -117,6 +117,16 @@ foreach my $preload (1, 0)
 	is_deeply([ sort keys %{ $json->decode($got[0]{payload}) } ], [qw(cursor data_omitted key_omitted type)], "a key too long is left out too $title");
 	ok(exists $got[1]{key}{v}, "the next one is whole $title");
 
+	# row security cannot be applied to listeners
+	$node->safe_psql('postgres', q{
+		ALTER TABLE keyless ENABLE ROW LEVEL SECURITY; INSERT INTO keyless VALUES ('secret'); TRUNCATE keyless});
+	@got = messages($keyless, 2);
+	unlike($got[0]{payload} . $got[1]{payload}, qr/secret/, "nothing of a row under row security $title");
+	is_deeply(
+		[ map { [ sort keys %{ $json->decode($_->{payload}) } ] } @got ],
+		[ [qw(cursor data_omitted key_omitted type)], [qw(cursor data key type)] ],
+		"but that there is a change $title");
+
 	# what a source announces
 	$node->safe_psql('postgres', q{INSERT INTO item3 VALUES (1); INSERT INTO item2 VALUES (1, 'secret'); TRUNCATE item2});
 	@got = messages($wide, 2);
