@@ -93,8 +93,8 @@ meet_open_run(const EfStartOptions *options, const char *workflow_id, pg_uuid_t 
 	return false;
 }
 
-static void
-check_past(const EfStartOptions *options, const char *workflow_id)
+void
+ef_check_past(const EfStartOptions *options, const char *workflow_id)
 {
 	pg_uuid_t	run_id;
 	Oid			owner;
@@ -219,7 +219,7 @@ ef_start_run(const EfStartOptions *options, Jsonb *input, const char *workflow_i
 			return;
 	}
 	if (workflow_id)
-		check_past(options, workflow_id);
+		ef_check_past(options, workflow_id);
 	ef_store_insert_run(&branch.run);
 	key.run_id = branch.run.run_id;
 	key.branch_id = branch.branch_id;

@@ -79,6 +79,21 @@ extern void ef_start_run(const EfStartOptions *options, Jsonb *input, const char
 /* Is this text a run_id as the server writes it? */
 extern bool ef_read_run_id(const char *text, pg_uuid_t *run_id);
 
+/* Raise EF004 where the options say so; the run's own main line is there. */
+extern void ef_check_past(const EfStartOptions *options, const char *workflow_id);
+
+/* Many runs of a workflow, which are started together (start_set.c). */
+typedef struct EfRunSet
+{
+	int			count;
+	struct ArrayType *input_array;
+	Datum	   *inputs;			/* its elements */
+	char	  **workflow_ids;	/* NULL: none has one; an element may be NULL, too */
+	pg_uuid_t  *run_ids;		/* to be filled */
+} EfRunSet;
+
+extern void ef_start_runs(const EfStartOptions *options, EfRunSet *set);
+
 /*
  * The run of a workflow_id (or the text of a run_id) that the caller may steer: the open one, else (false) the last
  * that was closed.  Raises EF002 if there is none.

@@ -1,16 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * start.c
- *	  SQL functions that start and end runs: start_workflow(), run_workflow(),
- *	  terminate_workflow(), cancel_workflow(); and fail(), for activities.
+ *	  SQL functions that start and end runs: start_workflow(), start_workflows(),
+ *	  run_workflow(), terminate_workflow(), cancel_workflow(); and fail(), for
+ *	  activities.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -25,6 +29,7 @@
 #include "errcodes.h"
 
 PG_FUNCTION_INFO_V1(ef_start_workflow);
+PG_FUNCTION_INFO_V1(ef_start_workflows);
 PG_FUNCTION_INFO_V1(ef_signal_with_start);
 PG_FUNCTION_INFO_V1(ef_run_workflow);
 PG_FUNCTION_INFO_V1(ef_terminate_workflow);
@@ -132,6 +137,143 @@ ef_start_workflow(PG_FUNCTION_ARGS)
 		notice_missing_workers();
 	}
 	PG_RETURN_UUID_P(run_id);
+}
+
+/* ---- start_workflows ---- */
+
+/* The elements of an array of one dimension, or an empty one; returns how many. */
+static int
+take_apart(ArrayType *array, const char *name, Oid type, Datum **values, bool **nulls)
+{
+	int			count;
+
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be an array of one dimension", name)));
+	deconstruct_array(array, type, -1, false, TYPALIGN_INT, values, nulls, &count);
+	return count;
+}
+
+static void
+inputs_arg(FunctionCallInfo fcinfo, int arg, EfRunSet *set)
+{
+	bool	   *nulls;
+	int			i;
+
+	ef_refuse_null(fcinfo, arg, "inputs");
+	set->input_array = PG_GETARG_ARRAYTYPE_P(arg);
+	set->count = take_apart(set->input_array, "inputs", JSONBOID, &set->inputs, &nulls);
+	for (i = 0; i < set->count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("input %d of %d is null", i + 1, set->count)));
+	}
+}
+
+static int
+compare_workflow_ids(const void *a, const void *b)
+{
+	const char *const *left = *(const char *const *const *) a;
+	const char *const *right = *(const char *const *const *) b;
+	int			difference = strcmp(*left, *right);
+
+	return difference != 0 ? difference : (left > right) - (left < right);
+}
+
+/* Two runs of the set cannot be open with one workflow_id. */
+static void
+refuse_duplicates(const EfRunSet *set)
+{
+	char	 ***sorted = palloc(sizeof(char **) * Max(set->count, 1));
+	int			given = 0;
+	int			i;
+
+	for (i = 0; i < set->count; i++)
+	{
+		if (set->workflow_ids[i])
+			sorted[given++] = &set->workflow_ids[i];
+	}
+	qsort(sorted, given, sizeof(char **), compare_workflow_ids);
+	for (i = 1; i < given; i++)
+	{
+		if (strcmp(*sorted[i - 1], *sorted[i]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("workflow_ids %d and %d are both \"%s\"", (int) (sorted[i - 1] - set->workflow_ids) + 1,
+							(int) (sorted[i] - set->workflow_ids) + 1, *sorted[i])));
+	}
+}
+
+static void
+workflow_ids_arg(FunctionCallInfo fcinfo, int arg, EfRunSet *set)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+	int			i;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	count = take_apart(PG_GETARG_ARRAYTYPE_P(arg), "workflow_ids", TEXTOID, &values, &nulls);
+	if (count != set->count)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there are %d inputs and %d workflow_ids", set->count, count)));
+	set->workflow_ids = palloc0(sizeof(char *) * Max(count, 1));
+	for (i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			continue;
+		set->workflow_ids[i] = TextDatumGetCString(values[i]);
+		if (*set->workflow_ids[i] == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("workflow_id %d of %d is empty", i + 1, count)));
+	}
+	refuse_duplicates(set);
+}
+
+static void
+return_runs(FunctionCallInfo fcinfo, const EfRunSet *set)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; i < set->count; i++)
+	{
+		Datum		values[2] = {UUIDPGetDatum(&set->run_ids[i])};
+		bool		nulls[2] = {false};
+		char	   *workflow_id = set->workflow_ids ? set->workflow_ids[i] : NULL;
+
+		if (workflow_id == NULL)
+			workflow_id = DatumGetCString(DirectFunctionCall1(uuid_out, values[0]));
+		values[1] = CStringGetTextDatum(workflow_id);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+/*
+ * start_workflows(workflow text, inputs jsonb[], workflow_ids text[], on_conflict text, on_reuse text,
+ *				   start_delay interval, run_timeout interval, version integer) returns setof record
+ */
+Datum
+ef_start_workflows(PG_FUNCTION_ARGS)
+{
+	EfStartOptions options;
+	EfRunSet	set = {0};
+
+	read_options(fcinfo, &options);
+	inputs_arg(fcinfo, 1, &set);
+	workflow_ids_arg(fcinfo, 2, &set);
+	set.run_ids = palloc(sizeof(pg_uuid_t) * Max(set.count, 1));
+	ef_start_runs(&options, &set);
+	notice_missing_workers();
+	return_runs(fcinfo, &set);
+	return (Datum) 0;
 }
 
 /* ---- signal_with_start ---- */
