@@ -137,6 +137,8 @@ FROM (VALUES
 	('get_result(uuid,interval)', true, format('expense_flow.get_result(%L, ''0'')', :'closed_run')),
 	('start_workflow(text,jsonb,text,text,text,interval,interval,integer,text)', true,
 		'expense_flow.start_workflow(''mx_owner'', ''{}'', ''mx open'', on_conflict => ''terminate_existing'', request_id => ''r'')'),
+	('start_workflows(text,jsonb[],text[],text,text,interval,interval,integer)', true,
+		'expense_flow.start_workflows(''mx_owner'', ''{"{}"}'', ''{mx open}'', on_conflict => ''terminate_existing'')'),
 	('run_workflow(text,jsonb)', true, 'expense_flow.run_workflow(''mx_all'', ''{"items": [1, 2, 3]}'')'),
 	('terminate_workflow(text,text)', true, 'expense_flow.terminate_workflow(''mx open'', ''why'')'),
 	('cancel_workflow(text,text,text)', true, 'expense_flow.cancel_workflow(''mx open'', ''why'', ''r'')'),
