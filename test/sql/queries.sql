@@ -57,7 +57,7 @@ CALL run_pending();
 
 -- What every run tells.
 SELECT q - '{run_id,started_at,branches}'::text[] AS state, q ->> 'run_id' = (SELECT run_id::text FROM find_runs('query_1')) AS run_id FROM query_workflow('query_1') q;
-SELECT b - '{branch_id,since,due_at}'::text[] || CASE WHEN b -> 'awaits' @> '"signal:go"' THEN '{}' ELSE '{"awaits": []}' END AS branch, (b ->> 'since')::timestamptz <= clock_timestamp() AS since, (b ->> 'due_at')::timestamptz > now() AS due_at
+SELECT b - '{branch_id,since,due_at}'::text[] || CASE WHEN b -> 'awaits' @> '"signal:go"' THEN '{}' ELSE '{"awaits": []}' END::jsonb AS branch, (b ->> 'since')::timestamptz <= clock_timestamp() AS since, (b ->> 'due_at')::timestamptz > now() AS due_at
 	FROM jsonb_array_elements(query_workflow('query_1', 'state') -> 'branches') b ORDER BY b ->> 'state';
 SELECT query_workflow('query_1', 'variables');
 SELECT a - '{branch_id,scheduled_at,close_by}'::text[] AS activity, (a ->> 'close_by')::timestamptz - (a ->> 'scheduled_at')::timestamptz AS limit
