@@ -92,7 +92,7 @@ insert_branches(const EfBranch *branch, const EfRunSet *set, bool *missing)
 	/* They come in the order of the set. */
 	for (i = 0; i < set->count && inserted < set->count; i++)
 	{
-		pg_uuid_t	run_id;
+		pg_uuid_t	run_id = {0};
 
 		if (row_number < inserted)
 		{
@@ -145,10 +145,13 @@ static void
 finish(const EfStartOptions *options, EfRunSet *set, const bool *missing, TimestampTz due_at)
 {
 	Position	position = {.count = set->count};
-	ErrorContextCallback callback = {.callback = tell_position, .arg = &position, .previous = error_context_stack};
+	ErrorContextCallback callback;
 	EfBranchKey key = {0};
 	int			i;
 
+	callback.callback = tell_position;
+	callback.arg = &position;
+	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	for (i = 0; i < set->count; i++)
 	{
