@@ -82,7 +82,7 @@ ef_execution_request(Jsonb *effective, EfExecutionRequest *request, AslError *er
 	char	   *name;
 
 	if (!ef_action_parameters(effective, ACTION, &parameters, error) ||
-		!ef_required_parameter(&parameters, "StateMachineArn", &machine, error) ||
+		!ef_name_parameter(&parameters, "StateMachineArn", &machine, error) ||
 		!ef_text_parameter(&parameters, "Name", &name, error))
 		return false;
 	if (name && *name == '\0')
@@ -173,7 +173,7 @@ machine_of(EfVisit *visit)
 
 	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &effective, NULL, &error) ||
 		!ef_action_parameters(effective, ACTION, &parameters, &error) ||
-		!ef_required_parameter(&parameters, "StateMachineArn", &machine, &error))
+		!ef_name_parameter(&parameters, "StateMachineArn", &machine, &error))
 		return NULL;
 	return machine;
 }

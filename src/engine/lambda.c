@@ -55,7 +55,7 @@ ef_lambda_request(Jsonb *effective, EfLambdaRequest *request, AslError *error)
 	char	   *invocation;
 
 	if (!ef_action_parameters(effective, EF_LAMBDA_INVOKE, &parameters, error) ||
-		!ef_required_parameter(&parameters, "FunctionName", &name, error) ||
+		!ef_name_parameter(&parameters, "FunctionName", &name, error) ||
 		!ef_text_parameter(&parameters, "Qualifier", &qualifier, error) ||
 		!ef_text_parameter(&parameters, "InvocationType", &invocation, error))
 		return false;

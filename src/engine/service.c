@@ -20,6 +20,9 @@
 #include "engine/lambda.h"
 #include "engine/service.h"
 
+/* Longer than any ARN, and no trouble to compare with all aliases or to put into a message. */
+#define LONGEST_NAME 2000
+
 static bool
 has_token(const char *action)
 {
@@ -84,12 +87,14 @@ ef_text_parameter(const JsonbValue *parameters, const char *name, char **text, A
 }
 
 bool
-ef_required_parameter(const JsonbValue *parameters, const char *name, char **text, AslError *error)
+ef_name_parameter(const JsonbValue *parameters, const char *name, char **text, AslError *error)
 {
 	if (!ef_text_parameter(parameters, name, text, error))
 		return false;
 	if (*text == NULL || **text == '\0')
 		return asl_error(error, ASL_ERROR_RUNTIME, "The field '%s' is required but was missing", name);
+	if (strlen(*text) > LONGEST_NAME)
+		return asl_error(error, ASL_ERROR_RUNTIME, "The field '%s' is longer than %d bytes", name, LONGEST_NAME);
 	return true;
 }
 

@@ -24,7 +24,9 @@ extern bool ef_action_parameters(Jsonb *effective, const char *action, JsonbValu
 
 /* A text among them; NULL if it is not there or null. */
 extern bool ef_text_parameter(const JsonbValue *parameters, const char *name, char **text, AslError *error);
-extern bool ef_required_parameter(const JsonbValue *parameters, const char *name, char **text, AslError *error);
+
+/* The name of what is called, which must be there. */
+extern bool ef_name_parameter(const JsonbValue *parameters, const char *name, char **text, AslError *error);
 
 /* Data among them, {} by default.  A text that is JSON is sent as it is, and is the JSON to who receives it. */
 extern bool ef_data_parameter(const JsonbValue *parameters, const char *name, Jsonb **data, AslError *error);

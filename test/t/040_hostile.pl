@@ -129,6 +129,37 @@ like(state(template(q{'States.Format(''' || repeat('{}', 1000) || '''' || repeat
 like(state(template(q{'States.Array($' || repeat(', $', 1000) || ')'}), q{jsonb_build_object('t', repeat('a', 1000000))}),
 	qr/^FAILED States.DataLimitExceeded/, 'an array of 1 GB');
 
+is(state(pass_state(q{'"InputPath": "$' || repeat('[?(@.a)]', 100000) || '"'}), q{'[{"a": 1}, {"b": 2}]'}),
+	'SUCCEEDED [{"a": 1}]', '100,000 filters, one after the other');
+
+# ---- depth, in a run ----
+
+$node->safe_psql(
+	'postgres', q{
+	CREATE FUNCTION same(input jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT input';
+	SELECT expense_flow.create_workflow('through', '{"StartAt": "P", "States": {
+		"P": {"Type": "Pass", "Assign": {"v.$": "$"}, "Parameters": {"x.$": "$", "text.$": "States.JsonToString($)"}, "Next": "C"},
+		"C": {"Type": "Choice", "Choices": [{"Variable": "$.x", "IsPresent": true, "Next": "M"}]},
+		"M": {"Type": "Map", "ItemsPath": "$.x", "Iterator": {"StartAt": "S", "States": {"S": {"Type": "Task", "Resource": "sql:public.same", "End": true}}},
+			"ResultPath": "$.mapped", "End": true}}}');
+	SELECT expense_flow.create_workflow('itself', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "workflow:itself", "End": true}}}');
+});
+foreach my $stack ('2000kB', '7000kB')
+{
+	like(answer(qq{SET max_stack_depth = '$stack';
+		SELECT length(r->>'text') || ' ' || (r->'mapped' = r->'x')
+		FROM (SELECT expense_flow.run_workflow('through', (repeat('[', 9990) || repeat(']', 9990))::jsonb) AS r) x}),
+		qr/^(19980 true|ERROR: .*stack depth limit exceeded)/, "data of 9,990 levels with a stack of $stack");
+}
+# What one session could read goes through processes with less stack.
+like(answer(q{SET max_stack_depth = '7000kB';
+	SELECT expense_flow.start_workflow('through', (repeat('[', 40000) || repeat(']', 40000))::jsonb, 'deep');
+	RESET max_stack_depth;
+	CALL expense_flow.run_pending();
+	SELECT status || ' ' || coalesce(error, '') FROM expense_flow.find_runs('deep')}),
+	qr/(SUCCEEDED|FAILED States.Runtime|FAILED statement_too_complex)|^ERROR: .*stack depth limit exceeded/, 'data of 40,000 levels');
+like(answer(q{SELECT expense_flow.run_workflow('itself')}), qr/^ERROR: .*stack depth limit exceeded/, 'a workflow whose child is itself, and so on');
+
 # ---- a large array, in a run ----
 
 $node->safe_psql(
