@@ -8,6 +8,9 @@
  * workflow_id has an open run already gets no row by those; it is started by
  * itself then (ef_start_run), which does what the options say in this case.
  *
+ * The main lines are inserted in the order of their workflow_ids, whatever that of
+ * the set is: two sets that have some in common wait for each other, and not both.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,6 +30,7 @@ static EfStatement branches_statement = {
 	"INSERT INTO expense_flow.branch (run_id, branch_id, step, data_step, status, due_at, state, workflow_id)"
 	" SELECT s.run_id, 0, $1, $2, $3, $4, $5, s.workflow_id"
 	" FROM ROWS FROM (pg_catalog.unnest($6), pg_catalog.unnest($7)) AS s (run_id, workflow_id)"
+	" ORDER BY s.workflow_id COLLATE pg_catalog.\"C\", s.run_id"
 	" ON CONFLICT (workflow_id) WHERE workflow_id IS NOT NULL DO NOTHING RETURNING run_id",
 	7, {INT4OID, INT4OID, CHAROID, TIMESTAMPTZOID, TEXTOID, UUIDARRAYOID, TEXTARRAYOID}
 };
@@ -71,14 +75,19 @@ add_workflow_ids(EfArguments *args, const EfRunSet *set)
 														TEXTOID, -1, false, TYPALIGN_INT)), false);
 }
 
+static int
+compare_run_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(pg_uuid_t));
+}
+
 /* Insert the main lines; missing[i]: that one was not, since its workflow_id has an open run. */
 static void
 insert_branches(const EfBranch *branch, const EfRunSet *set, bool *missing)
 {
 	EfArguments args = {0};
 	uint64		inserted;
-	uint64		row_number = 0;
-	int			i;
+	uint64		i;
 
 	ef_add_int(&args, branch->step);
 	ef_add_int(&args, branch->data_step);
@@ -89,21 +98,17 @@ insert_branches(const EfBranch *branch, const EfRunSet *set, bool *missing)
 	add_workflow_ids(&args, set);
 	SPI_connect();
 	inserted = ef_execute(&branches_statement, &args);
-	/* They come in the order of the set. */
-	for (i = 0; i < set->count && inserted < set->count; i++)
+	memset(missing, inserted < set->count, set->count);
+	for (i = 0; i < inserted && inserted < set->count; i++)
 	{
+		EfRow		row = ef_row(i, CurrentMemoryContext);
 		pg_uuid_t	run_id = {0};
+		pg_uuid_t  *found;
 
-		if (row_number < inserted)
-		{
-			EfRow		row = ef_row(row_number, CurrentMemoryContext);
-
-			ef_next_uuid(&row, &run_id);
-		}
-		missing[i] = row_number >= inserted ||
-			memcmp(&run_id, &set->run_ids[i], sizeof(run_id)) != 0;
-		if (!missing[i])
-			row_number++;
+		/* Later run_ids are greater. */
+		ef_next_uuid(&row, &run_id);
+		found = bsearch(&run_id, set->run_ids, set->count, sizeof(pg_uuid_t), compare_run_ids);
+		missing[found - set->run_ids] = false;
 	}
 	SPI_finish();
 }
