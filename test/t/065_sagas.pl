@@ -1,4 +1,6 @@
-# A worker is killed in the middle of a compensation: each step is undone exactly once, in order, and the run keeps its error.
+# Three steps, the third of which fails three times.  A worker, or the whole server, is killed in the middle of a
+# compensation: each step is undone exactly once, the last one first, and the run keeps its error.  Then the same with
+# compensations that a program outside does.
 
 use strict;
 use warnings;
@@ -32,7 +34,8 @@ $node->safe_psql('postgres', q{
 			"Compensate": {"Resource": "sql:public.act", "Parameters": {"what": "undo 1"}}},
 		"2": {"Type": "Task", "Resource": "sql:public.act", "Parameters": {"what": "do 2"}, "Next": "3",
 			"Compensate": {"Resource": "sql:public.act", "Parameters": {"what": "undo 2"}}},
-		"3": {"Type": "Task", "Resource": "sql:public.act", "Parameters": {"what": "do 3"}, "End": true}}}');
+		"3": {"Type": "Task", "Resource": "sql:public.act", "Parameters": {"what": "do 3"},
+			"Retry": [{"ErrorEquals": ["Third"], "IntervalSeconds": 1, "BackoffRate": 1.0, "MaxAttempts": 2}], "End": true}}}');
 });
 
 foreach my $step ('undo 2', 'undo 1')
@@ -66,8 +69,59 @@ foreach my $step ('undo 2', 'undo 1')
 			'FAILED|Third|the third step fails', "$id: it keeps its error");
 		is($node->safe_psql('postgres', q{SELECT string_agg(what, ',' ORDER BY n) FROM log}), 'do 1,do 2,undo 2,undo 1',
 			"$id: each step undone once, the last one first");
+		is($node->safe_psql('postgres', qq{SELECT count(*) FROM expense_flow.history JOIN expense_flow.find_runs('$id') USING (run_id) WHERE type = 'TaskFailed'}), '3',
+			"$id: the third step had failed three times");
 	}
 }
+
+# ---- outside ----
+
+$node->safe_psql('postgres', q{
+	CREATE TABLE taken (n serial, activity text, token text, attempt int);
+	SELECT expense_flow.create_workflow('outside', '{"StartAt": "1", "States": {
+		"1": {"Type": "Task", "Resource": "activity:out/do 1", "Next": "2",
+			"Compensate": {"Resource": "activity:out/undo 1", "StartToCloseSeconds": 3600, "Parameters": {"id.$": "$.id"}}},
+		"2": {"Type": "Task", "Resource": "activity:out/do 2", "Next": "3",
+			"Compensate": {"Resource": "activity:out/undo 2", "StartToCloseSeconds": 2, "Parameters": {"id.$": "$.id"},
+				"Retry": [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 100, "BackoffRate": 1.0}]}},
+		"3": {"Type": "Fail", "Error": "Third"}}}');
+	SELECT expense_flow.start_workflow('outside', '{}', 'outside')});
+
+# What the program does: it takes the next task, and may be finished with it in the same transaction, so that no timeout comes between.
+sub take
+{
+	my ($finish) = @_;
+	my $complete = $finish ? q{PERFORM expense_flow.complete_activity(task.token, jsonb_build_object('id', task.activity));} : '';
+	$node->safe_psql('postgres', qq{DO \$\$
+		DECLARE
+			task record;
+		BEGIN
+			SELECT * INTO STRICT task FROM expense_flow.poll_activity('out', wait => '100 s');
+			INSERT INTO taken (activity, token, attempt) VALUES (task.activity, task.token, task.attempt);
+			$complete
+		END \$\$});
+	return $node->safe_psql('postgres', 'SELECT activity FROM taken ORDER BY n DESC LIMIT 1');
+}
+is(take(1), 'do 1', 'the first step is done outside');
+is(take(1), 'do 2', 'and the second');
+is(take(0), 'undo 2', 'the second one is being undone');
+$node->kill9;
+ok(start_after_crash($node), 'when the server crashes');
+is($node->safe_psql('postgres', q{SELECT status, compensating FROM expense_flow.find_runs('outside')}), 'RUNNING|RUNNING', 'the run still compensates');
+is(take(1), 'undo 2', 'the program has died as well, so another attempt comes');
+cmp_ok($node->safe_psql('postgres', q{SELECT max(attempt) FROM taken WHERE activity = 'undo 2'}), '>', 1, 'a later one');
+my ($status, $out, $err) = $node->psql('postgres', q{SELECT expense_flow.complete_activity(token) FROM taken WHERE activity = 'undo 2' ORDER BY attempt LIMIT 1});
+like($err, qr/the task of this token is not open/, 'the first attempt is worth nothing any more');
+is(take(0), 'undo 1', 'the first step is being undone');
+$node->kill9;
+ok(start_after_crash($node), 'when the server crashes again');
+is($node->safe_psql('postgres', q{SELECT expense_flow.complete_activity(token) FROM taken WHERE activity = 'undo 1'}), '', 'the program has survived, and its token is good');
+ok($node->poll_query_until('postgres', q{SELECT status <> 'RUNNING' FROM expense_flow.find_runs('outside')}), 'the run closes');
+is($node->safe_psql('postgres', q{SELECT status, error FROM expense_flow.find_runs('outside')}), 'FAILED|Third', 'and keeps its error');
+is($node->safe_psql('postgres', q{SELECT string_agg(type || ' ' || h.state, ', ' ORDER BY event_id) FROM expense_flow.history h JOIN expense_flow.find_runs('outside') USING (run_id) WHERE type LIKE 'Compensation%'}),
+	'CompensationStarted 2/Compensate, CompensationSucceeded 2/Compensate, CompensationStarted 1/Compensate, CompensationSucceeded 1/Compensate',
+	'each step was undone once, the last one first');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM expense_flow.activity_task}), '0', 'no task is left');
 
 $node->stop;
 done_testing();
