@@ -26,7 +26,7 @@ typedef struct EfEnd
  */
 extern EfAdvanceResult ef_advance_loaded(EfBranch *branch, EfEnd *end);
 
-/* Advance a run inside a query to its end: every branch of it in turn; branch is the last one then. */
+/* Advance a run inside a query to its end: every branch of it in turn; branch is the last one then.  See in_query.c. */
 extern void ef_advance_to_end(EfBranch *branch, EfEnd *end);
 
 /* A run's branches are gone: write how it has closed, and tell whom it concerns. */

@@ -13,12 +13,10 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "engine/advance.h"
 #include "engine/arguments.h"
@@ -327,27 +325,6 @@ ef_signal_with_start(PG_FUNCTION_ARGS)
 /* ---- run_workflow ---- */
 
 static void
-sleep_until(TimestampTz until)
-{
-	if (until == DT_NOEND)
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_FAILED),
-				 errmsg("the workflow waits for ever")));
-	for (;;)
-	{
-		TimestampTz now = ef_now();
-		int64		milliseconds = (until - now + 999) / 1000;
-
-		if (now >= until)
-			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Min(milliseconds, 3600 * 1000), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-static void
 raise_failure(const EfBranch *branch, const EfEnd *end)
 {
 	ereport(ERROR,
@@ -355,41 +332,6 @@ raise_failure(const EfBranch *branch, const EfEnd *end)
 			 errmsg("workflow \"%s\" failed: %s", branch->run.workflow->name,
 					end->error ? end->error : "without an error name"),
 			 end->cause ? errdetail_internal("%s", end->cause) : 0));
-}
-
-/*
- * Nobody else sees the branches of a Parallel or Map: advance them here, one after the other, by due time.
- */
-static void
-load_next_branch(EfBranch *branch)
-{
-	EfDueBranch due;
-
-	if (!ef_store_due_branch_of_run(&branch->run.run_id, &due))
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_FAILED),
-				 errmsg("workflow \"%s\" waits for ever", branch->run.workflow->name)));
-	sleep_until(due.due_at);
-	ef_branch_delete_contexts(branch);
-	ef_branch_create_contexts(branch, CurrentMemoryContext);
-	if (!ef_store_load_branch(&due.key, branch))
-		elog(ERROR, "a branch of the run is missing");
-	branch->in_query = true;
-}
-
-void
-ef_advance_to_end(EfBranch *branch, EfEnd *end)
-{
-	for (;;)
-	{
-		(void) ef_advance_loaded(branch, end);
-		if (end->status != 0)
-			break;
-		if (branch->has_row)
-			load_next_branch(branch);
-		else
-			sleep_until(branch->due_at);
-	}
 }
 
 /*

@@ -65,7 +65,7 @@ typedef enum StatementId
 	FIND_CLOSED_RUN,
 	DUE_BRANCHES,
 	DUE_BRANCHES_OF_ROLE,
-	DUE_BRANCH_OF_RUN,
+	DUE_BRANCHES_OF_RUN,
 	MESSAGED_BRANCHES,
 	UPDATE_BRANCH_AWAITS,
 	UPDATE_BRANCH_CANCELED,
@@ -237,10 +237,10 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		" ORDER BY b.due_at, b.run_id, b.branch_id LIMIT $6",
 		6, {OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, INT4OID, INT8OID}
 	},
-	[DUE_BRANCH_OF_RUN] = {
+	[DUE_BRANCHES_OF_RUN] = {
 		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE run_id" EQ "$1 AND due_at IS NOT NULL"
-		" ORDER BY due_at, branch_id LIMIT 1",
-		1, {UUIDOID}
+		" ORDER BY due_at, branch_id LIMIT $2",
+		2, {UUIDOID, INT4OID}
 	},
 	[MESSAGED_BRANCHES] = {
 		"SELECT DISTINCT b.run_id, b.branch_id, $2"
@@ -1275,13 +1275,14 @@ ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max)
 	return read_due_branches(DUE_BRANCHES, &args, branches);
 }
 
-bool
-ef_store_due_branch_of_run(const pg_uuid_t *run_id, EfDueBranch *due)
+int
+ef_store_due_branches_of_run(const pg_uuid_t *run_id, EfDueBranch *branches, int max)
 {
 	EfArguments	args = {0};
 
 	ef_add_uuid(&args, run_id);
-	return read_due_branches(DUE_BRANCH_OF_RUN, &args, due) == 1;
+	ef_add_int(&args, max);
+	return read_due_branches(DUE_BRANCHES_OF_RUN, &args, branches);
 }
 
 int

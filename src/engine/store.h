@@ -114,8 +114,8 @@ extern bool ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *start
 extern bool ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter,
 									 char *status);
 
-/* The first branch of a run that is due some time. */
-extern bool ef_store_due_branch_of_run(const pg_uuid_t *run_id, EfDueBranch *due);
+/* The branches of a run that are due some time, by due time; returns how many there are. */
+extern int	ef_store_due_branches_of_run(const pg_uuid_t *run_id, EfDueBranch *branches, int max);
 
 /*
  * Branches due at or before a time of runs that a role may drive, by due time, after a certain one (NULL: from

@@ -172,3 +172,11 @@ SELECT expense_flow.run_workflow('map_sync', '[1, 2, 3, 4]');
 SELECT expense_flow.run_workflow('map_sync', '[1, -2, 3, 4]');
 SELECT status, output FROM expense_flow.runs WHERE workflow = 'map_sync';
 SELECT count(*) FROM expense_flow.branch JOIN expense_flow.runs USING (run_id) WHERE workflow = 'map_sync';
+-- Many branches; some of them wait, and the rest go when one fails that comes after.
+SELECT expense_flow.create_workflow('map_many', '{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "Catch": [{"ErrorEquals": ["Last"], "Next": "N"}],
+	"Iterator": {"StartAt": "C", "States": {
+		"C": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 0, "Next": "F"}, {"Variable": "$", "NumericEquals": 7, "Next": "W"}], "Default": "P"},
+		"F": {"Type": "Fail", "Error": "Last"}, "W": {"Type": "Wait", "Seconds": 1, "End": true}, "P": {"Type": "Pass", "End": true}}}},
+	"N": {"Type": "Pass", "Result": "caught", "End": true}}}');
+SELECT output = input FROM (SELECT jsonb_agg(i) AS input FROM generate_series(1, 2200) i) x, expense_flow.run_workflow('map_many', input) output;
+SELECT expense_flow.run_workflow('map_many', (SELECT jsonb_agg(i % 1500) FROM generate_series(1, 2200) i));

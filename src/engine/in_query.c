@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * in_query.c
+ *	  Advancing a run inside the caller's query, from its start to its end.
+ *
+ * Nobody else sees such a run, so the process that starts it does all of it: its
+ * main line, and the branches that this starts, one after the other by due time,
+ * sleeping where none is due yet.
+ *
+ * Which branches are due is read for many at a time.  A branch that becomes due
+ * meanwhile does so later than those, and one that was read may have gone, with
+ * all others of its Parallel or Map.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "engine/advance.h"
+#include "engine/engine.h"
+#include "engine/store.h"
+#include "errcodes.h"
+
+#define BATCH_SIZE 1000
+
+typedef struct DueBranches
+{
+	EfDueBranch *branches;		/* NULL: none was read yet */
+	int			count;
+	int			next;
+	TimestampTz read_at;
+} DueBranches;
+
+static void
+sleep_until(TimestampTz until)
+{
+	if (until == DT_NOEND)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_FAILED),
+				 errmsg("the workflow waits for ever")));
+	for (;;)
+	{
+		TimestampTz now = ef_now();
+		int64		milliseconds = (until - now + 999) / 1000;
+
+		if (now >= until)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) Min(milliseconds, 3600 * 1000), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* The next one.  Of those that are not due yet only the first is of use: others may become due before the second. */
+static EfDueBranch *
+next_due(DueBranches *due, const EfRun *run)
+{
+	if (due->next < due->count && due->branches[due->next].due_at <= due->read_at)
+		return &due->branches[due->next++];
+	if (due->branches == NULL)
+		due->branches = palloc(sizeof(EfDueBranch) * BATCH_SIZE);
+	due->read_at = ef_now();
+	due->count = ef_store_due_branches_of_run(&run->run_id, due->branches, BATCH_SIZE);
+	due->next = 1;
+	if (due->count == 0)
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_RUN_FAILED),
+				 errmsg("workflow \"%s\" waits for ever", run->workflow->name)));
+	return &due->branches[0];
+}
+
+static void
+load_next(DueBranches *due, EfBranch *branch)
+{
+	const EfRun run = branch->run;
+	EfDueBranch *next;
+
+	do
+	{
+		next = next_due(due, &run);
+		sleep_until(next->due_at);
+		ef_branch_delete_contexts(branch);
+		ef_branch_create_contexts(branch, CurrentMemoryContext);
+	} while (!ef_store_load_branch(&next->key, branch));
+	branch->in_query = true;
+}
+
+void
+ef_advance_to_end(EfBranch *branch, EfEnd *end)
+{
+	DueBranches due = {0};
+
+	for (;;)
+	{
+		(void) ef_advance_loaded(branch, end);
+		if (end->status != 0)
+			break;
+		if (branch->has_row)
+			load_next(&due, branch);
+		else
+			sleep_until(branch->due_at);
+	}
+	if (due.branches)
+		pfree(due.branches);
+}
