@@ -9,6 +9,11 @@
  * (started_at), or for the open ones (closed_at IS NULL, status = 'RUNNING'), each by index.
  */
 
+CREATE FUNCTION flush_wal() RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'ef_flush_wal';
+COMMENT ON FUNCTION flush_wal() IS 'Internal, in views that show the ends of runs: wait until what the current snapshot sees is on disk; always true.';
+
 CREATE VIEW runs WITH (security_barrier) AS
 	SELECT r.run_id,
 		coalesce(r.workflow_id, r.run_id::pg_catalog.text) AS workflow_id,
@@ -75,6 +80,7 @@ CREATE VIEW runs WITH (security_barrier) AS
 						('C', 'CANCELED', false),
 						('X', 'TERMINATED', false)) n (code, status, has_output)
 					ON n.code OPERATOR(pg_catalog.=) c.status
+			WHERE (SELECT expense_flow.flush_wal())
 		) r
 		LEFT JOIN expense_flow.workflow_version v ON v.version_id OPERATOR(pg_catalog.=) r.version_id
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
@@ -209,6 +215,7 @@ CREATE VIEW history WITH (security_barrier) AS
 						('X', 'ExecutionAborted', false)) n (code, type, has_output)
 					ON n.code OPERATOR(pg_catalog.=) c.status
 			WHERE c.run_id OPERATOR(pg_catalog.=) r.run_id
+				AND (SELECT expense_flow.flush_wal())
 		) e
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON history TO PUBLIC;

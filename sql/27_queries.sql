@@ -27,7 +27,8 @@ CREATE VIEW branch_data WITH (security_barrier) AS
 	SELECT c.run_id, 0, NULL, NULL, c.variables
 	FROM expense_flow.closed_run c
 		JOIN expense_flow.run r ON r.run_id OPERATOR(pg_catalog.=) c.run_id
-	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
+	WHERE (pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE'))
+		AND (SELECT expense_flow.flush_wal());
 GRANT SELECT ON branch_data TO PUBLIC;
 COMMENT ON VIEW branch_data IS 'Internal, for query_workflow(): what the branches of open runs, and the main lines of closed ones, carry.';
 

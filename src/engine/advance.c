@@ -20,6 +20,7 @@
 
 #include "engine/advance.h"
 #include "engine/child.h"
+#include "engine/flush.h"
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/saga.h"
@@ -365,7 +366,7 @@ ef_advance_branch(const EfBranchKey *key)
 		return busy ? EF_ADVANCE_BUSY : EF_ADVANCE_NOT_DUE;
 	result = ef_advance_loaded(branch, &end);
 	if (result == EF_ADVANCE_CLOSED && end.status != 0)
-		ForceSyncCommit();
+		ef_commit_end_of_run();
 	if (result != EF_ADVANCE_MORE)
 		ef_release_branch_at_commit();
 	return result;

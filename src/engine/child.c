@@ -35,6 +35,7 @@
 
 #include "engine/advance.h"
 #include "engine/child.h"
+#include "engine/flush.h"
 #include "engine/execution.h"
 #include "engine/failure.h"
 #include "engine/history.h"
@@ -101,7 +102,7 @@ end_child(const pg_uuid_t *run_id, char policy)
 	{
 		case EF_CLOSE_TERMINATE:
 			if (ef_end_run(run_id, EF_RUN_TERMINATED, NULL, "its parent run has closed"))
-				ForceSyncCommit();
+				ef_commit_end_of_run();
 			break;
 		case EF_CLOSE_CANCEL:
 			(void) ef_cancel_run(run_id, "its parent run has closed");

@@ -29,6 +29,7 @@
 #include "utils/uuid.h"
 
 #include "engine/announce.h"
+#include "engine/flush.h"
 #include "engine/rights.h"
 #include "errcodes.h"
 
@@ -306,6 +307,7 @@ ef_get_result(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("run_id must not be null")));
 	wait_for_end(PG_GETARG_UUID_P(0), give_up_time(fcinfo, 1), &end);
+	ef_flush_what_is_seen();
 	if (end.status != 'S')
 		raise_failure(&end);
 	PG_RETURN_JSONB_P(end.output);

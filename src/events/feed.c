@@ -252,20 +252,6 @@ ef_safe_bound(int64 last_event_id)
 	return bound;
 }
 
-/*
- * The end of the WAL written so far, fit for XLogFlush(): GetXLogInsertRecPtr() says where the next record will
- * begin, which at the start of a page is past its header, where no WAL is yet.
- */
-XLogRecPtr
-ef_wal_end(void)
-{
-	XLogRecPtr	next = GetXLogInsertRecPtr();
-	uint64		in_page = next % XLOG_BLCKSZ;
-	uint64		header = XLogSegmentOffset(next, wal_segment_size) < XLOG_BLCKSZ ? SizeOfXLogLongPHD : SizeOfXLogShortPHD;
-
-	return in_page == header ? next - in_page : next;
-}
-
 /* ---- cursors ---- */
 
 uint32

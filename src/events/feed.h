@@ -66,7 +66,6 @@ extern int64 ef_position_of_source(const char *table, int32 source_id, Snapshot 
 extern int64 ef_last_event_id(void);
 extern void ef_join_feed_writers(void);
 extern int64 ef_safe_bound(int64 last_event_id);
-extern XLogRecPtr ef_wal_end(void);
 
 extern uint32 ef_feed_epoch(Snapshot snapshot);
 extern void ef_format_cursor(uint32 epoch, int64 event_id, char *cursor);

@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "engine/flush.h"
 #include "engine/rights.h"
 #include "errcodes.h"
 #include "events/feed.h"
@@ -257,7 +258,7 @@ ef_read_changes(PG_FUNCTION_ARGS)
 		reader.after = checked_position(text_to_cstring(PG_GETARG_TEXT_PP(1)), &reader.source, reader.epoch, last,
 										reader.snapshot);
 	if (read_events(&reader) > 0)
-		XLogFlush(ef_wal_end());
+		ef_flush_what_is_seen();
 	PopActiveSnapshot();
 	return (Datum) 0;
 }
@@ -284,7 +285,7 @@ ef_latest_cursor(PG_FUNCTION_ARGS)
 	PopActiveSnapshot();
 
 	/* The numbers up to there must not be given out again after a crash. */
-	XLogFlush(ef_wal_end());
+	ef_flush_what_is_seen();
 	PG_RETURN_TEXT_P(cstring_to_text(cursor));
 }
 

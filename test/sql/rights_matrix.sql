@@ -180,6 +180,7 @@ FROM (VALUES
 	('drop_consumer(text,text)', true, 'expense_flow.drop_consumer(''mx'', ''mine'')'),
 	('feed_bound()', false, 'expense_flow.feed_bound()'),
 	('event_cursor(bigint)', true, 'expense_flow.event_cursor(1)'),
+	('flush_wal()', true, 'expense_flow.flush_wal()'),
 	('run_retention()', false, 'expense_flow.run_retention()'),
 	('event_retention()', false, 'expense_flow.event_retention()'),
 	('lock_purge()', false, 'expense_flow.lock_purge()'),
