@@ -37,8 +37,8 @@ BEGIN
 		PERFORM expense_flow.fail('InvalidAmount', v_problem);
 	ELSIF (input -> 'amount')::numeric = 0 THEN
 		PERFORM expense_flow.fail('InvalidAmount', 'amount is zero');
-	ELSIF v_expense_id = '' OR length(v_expense_id) > 200 THEN
-		PERFORM expense_flow.fail('InvalidInput', 'expense_id is empty or longer than 200 characters');
+	ELSIF coalesce(v_expense_id, '') = '' OR length(v_expense_id) > 200 THEN
+		PERFORM expense_flow.fail('InvalidInput', 'expense_id is missing, empty or longer than 200 characters');
 	ELSIF jsonb_typeof(v_timeout) <> 'number' OR v_timeout::numeric NOT BETWEEN 1 AND 99999999 OR v_timeout::numeric % 1 <> 0 THEN
 		PERFORM expense_flow.fail('InvalidInput', 'timeout_seconds is not a whole number from 1 to 99999999');
 	ELSIF NOT EXISTS (SELECT FROM expense_flow.account AS a WHERE a.account_id = v_account_id) THEN
@@ -95,6 +95,9 @@ AS $$
 DECLARE
 	v_expense	expense_flow.expense;
 BEGIN
+	IF coalesce(status, '') NOT IN ('REJECTED', 'TIMED_OUT', 'CANCELED') THEN
+		PERFORM expense_flow.fail('InvalidInput', 'status is not REJECTED, TIMED_OUT or CANCELED');
+	END IF;
 	UPDATE expense_flow.expense AS e
 	SET status = settle_expense.status, settled_at = clock_timestamp()
 	WHERE e.expense_id = settle_expense.expense_id AND e.status = 'CREATED'
@@ -105,7 +108,7 @@ BEGIN
 	RETURN to_jsonb(v_expense) - 'created_at' - 'settled_at';
 END
 $$;
-COMMENT ON FUNCTION settle_expense(text, text) IS 'Activity of the workflow expense_approval: records that the expense is not paid (REJECTED, TIMED_OUT, CANCELED). Returns the expense. Error: ExpenseConflict.';
+COMMENT ON FUNCTION settle_expense(text, text) IS 'Activity of the workflow expense_approval: records that the expense is not paid (REJECTED, TIMED_OUT, CANCELED). Returns the expense. Errors: InvalidInput, ExpenseConflict.';
 
 SELECT expense_flow.register_built_in_workflow('expense_approval', -4, $asl$
 {

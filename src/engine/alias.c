@@ -32,6 +32,7 @@
 #include "utils/snapmgr.h"
 
 #include "engine/alias.h"
+#include "engine/arguments.h"
 #include "engine/rights.h"
 
 PG_FUNCTION_INFO_V1(ef_create_resource_alias);
@@ -339,10 +340,8 @@ ef_resolve_resource_sql(PG_FUNCTION_ARGS)
 static void
 check_alias(const char *pattern, const char *resource)
 {
-	if (pattern[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pattern must not be empty")));
+	ef_check_name(pattern, "pattern");
+	ef_check_name(resource, "resource");
 	if (is_own_scheme(pattern))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -15,6 +15,9 @@
 #include "engine/arguments.h"
 #include "engine/settings.h"
 
+/* Names are keys of indexes, where they have to fit together with others. */
+#define MAX_NAME_BYTES 1000
+
 void
 ef_refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
 {
@@ -31,16 +34,35 @@ ef_text_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
+void
+ef_check_name(const char *value, const char *name)
+{
+	size_t		length = strlen(value);
+
+	if (length == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", name)));
+	if (length > MAX_NAME_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s is too long", name),
+				 errdetail("It has %zu bytes; at most %d are allowed.", length, MAX_NAME_BYTES)));
+}
+
 char *
 ef_name_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	char	   *value = ef_text_arg(fcinfo, arg, name);
 
-	if (value[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be empty", name)));
+	ef_check_name(value, name);
 	return value;
+}
+
+char *
+ef_optional_name_arg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	return PG_ARGISNULL(arg) ? NULL : ef_name_arg(fcinfo, arg, name);
 }
 
 char *
@@ -49,11 +71,22 @@ ef_optional_text_arg(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
+void
+ef_check_payload(Jsonb *payload, const char *name)
+{
+	int64		size = ef_data_limit > 0 ? asl_compact_size(payload) : 0;
+
+	if (size > ef_data_limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s of " INT64_FORMAT " bytes is too large", name, size),
+				 errdetail("The setting expense_flow.data_limit allows %d bytes.", ef_data_limit)));
+}
+
 Jsonb *
 ef_payload_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	Jsonb	   *payload;
-	int64		size;
 
 	if (PG_ARGISNULL(arg))
 	{
@@ -62,13 +95,15 @@ ef_payload_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 		return JsonbValueToJsonb(&null);
 	}
 	payload = PG_GETARG_JSONB_P(arg);
-	size = ef_data_limit > 0 ? asl_compact_size(payload) : 0;
-	if (size > ef_data_limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s of " INT64_FORMAT " bytes is too large", name, size),
-				 errdetail("The setting expense_flow.data_limit allows %d bytes.", ef_data_limit)));
+	ef_check_payload(payload, name);
 	return payload;
+}
+
+Jsonb *
+ef_input_arg(FunctionCallInfo fcinfo, int arg)
+{
+	ef_refuse_null(fcinfo, arg, "input");
+	return ef_payload_arg(fcinfo, arg, "input");
 }
 
 int

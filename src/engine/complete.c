@@ -84,8 +84,8 @@ name_args(FunctionCallInfo fcinfo, Attempt *attempt)
 		" FOR UPDATE",
 		2, {UUIDOID, TEXTOID}
 	};
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
-	char	   *activity = ef_text_arg(fcinfo, 1, "activity");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
+	char	   *activity = ef_name_arg(fcinfo, 1, "activity");
 	EfArguments args = {0};
 	uint64		count;
 

@@ -120,7 +120,7 @@ resume_run(const pg_uuid_t *run_id)
 Datum
 ef_resume_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
 	pg_uuid_t	run_id;
 	int			count;
 

@@ -198,8 +198,8 @@ answer_own(const pg_uuid_t *run_id, const char *name, Jsonb *args)
 Datum
 ef_query_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
-	char	   *query = ef_text_arg(fcinfo, 1, "query");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
+	char	   *query = ef_name_arg(fcinfo, 1, "query");
 	Jsonb	   *args = ef_payload_arg(fcinfo, 2, "args");
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;

@@ -437,7 +437,7 @@ ef_end_compensation(EfBranch *branch, const AslError *failure, EfEnd *end)
 static int
 find_failed(FunctionCallInfo fcinfo, EfBranch *main, int32 *pending, Compensation **compensations)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
 	EfBranchKey key = {0};
 	int			count = 0;
 

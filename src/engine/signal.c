@@ -45,10 +45,10 @@ ef_send_signal(const pg_uuid_t *run_id, const char *signal, Jsonb *payload)
 Datum
 ef_signal_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
 	char	   *signal = ef_signal_arg(fcinfo, 1);
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 2, "payload");
-	EfRequest	request = {ef_optional_text_arg(fcinfo, 3), 0};
+	EfRequest	request = {ef_optional_name_arg(fcinfo, 3, "request_id"), 0};
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 

@@ -103,13 +103,6 @@ read_options(FunctionCallInfo fcinfo, EfStartOptions *options)
 	set_workflow(options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 7));
 }
 
-/* NULL: the run gets the text of its run_id. */
-static char *
-workflow_id_arg(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : ef_name_arg(fcinfo, arg, "workflow_id");
-}
-
 /*
  * start_workflow(workflow text, input jsonb, workflow_id text, on_conflict text, on_reuse text,
  *				  start_delay interval, run_timeout interval, version integer, request_id text) returns uuid
@@ -118,19 +111,19 @@ Datum
 ef_start_workflow(PG_FUNCTION_ARGS)
 {
 	EfStartOptions options;
-	EfRequest	request = {ef_optional_text_arg(fcinfo, 8), 0};
+	EfRequest	request = {ef_optional_name_arg(fcinfo, 8, "request_id"), 0};
+	Jsonb	   *input;
 	char	   *workflow_id;
 	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
 
 	read_options(fcinfo, &options);
-	ef_refuse_null(fcinfo, 1, "input");
-	workflow_id = workflow_id_arg(fcinfo, 2);
+	input = ef_input_arg(fcinfo, 1);
+	workflow_id = ef_optional_name_arg(fcinfo, 2, "workflow_id");
 	if (request.request_id)
-		request.digest = ef_digest_jsonb(ef_digest_text(ef_digest_text(0, options.workflow->name), workflow_id),
-										 PG_GETARG_JSONB_P(1));
+		request.digest = ef_digest_jsonb(ef_digest_text(ef_digest_text(0, options.workflow->name), workflow_id), input);
 	if (!ef_begin_start_request(GetUserId(), &request, run_id))
 	{
-		ef_start_run(&options, PG_GETARG_JSONB_P(1), workflow_id, run_id);
+		ef_start_run(&options, input, workflow_id, run_id);
 		ef_answer_start_request(GetUserId(), &request, run_id);
 		notice_missing_workers();
 	}
@@ -168,6 +161,7 @@ inputs_arg(FunctionCallInfo fcinfo, int arg, EfRunSet *set)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("input %d of %d is null", i + 1, set->count)));
+		ef_check_payload(DatumGetJsonbP(set->inputs[i]), "an input");
 	}
 }
 
@@ -226,10 +220,7 @@ workflow_ids_arg(FunctionCallInfo fcinfo, int arg, EfRunSet *set)
 		if (nulls[i])
 			continue;
 		set->workflow_ids[i] = TextDatumGetCString(values[i]);
-		if (*set->workflow_ids[i] == '\0')
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("workflow_id %d of %d is empty", i + 1, count)));
+		ef_check_name(set->workflow_ids[i], psprintf("workflow_id %d of %d", i + 1, count));
 	}
 	refuse_duplicates(set);
 }
@@ -303,18 +294,19 @@ ef_signal_with_start(PG_FUNCTION_ARGS)
 	char	   *workflow_id = ef_name_arg(fcinfo, 1, "workflow_id");
 	char	   *signal = ef_signal_arg(fcinfo, 2);
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 3, "payload");
-	EfRequest	request = {ef_optional_text_arg(fcinfo, 9), ef_signal_digest(signal, payload)};
+	EfRequest	request = {ef_optional_name_arg(fcinfo, 9, "request_id"), ef_signal_digest(signal, payload)};
 	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
+	Jsonb	   *input;
 	Jsonb	   *answer;
 
-	ef_refuse_null(fcinfo, 4, "input");
+	input = ef_input_arg(fcinfo, 4);
 	options.on_reuse = reuse_arg(fcinfo, 5);
 	options.delay = ef_interval_arg(fcinfo, 6, "start_delay", true);
 	options.timeout = ef_interval_arg(fcinfo, 7, "run_timeout", false);
 	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 8));
 	if (!was_signaled(workflow_id, &request, run_id))
 	{
-		ef_start_run(&options, PG_GETARG_JSONB_P(4), workflow_id, run_id);
+		ef_start_run(&options, input, workflow_id, run_id);
 		if (!ef_begin_request(run_id, &request, &answer))
 			ef_send_signal(run_id, signal, payload);
 		notice_missing_workers();
@@ -350,8 +342,7 @@ ef_run_workflow(PG_FUNCTION_ARGS)
 
 	check_stack_depth();
 	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), 0);
-	ef_refuse_null(fcinfo, 1, "input");
-	ef_prepare_run(&options, PG_GETARG_JSONB_P(1), NULL, &branch);
+	ef_prepare_run(&options, ef_input_arg(fcinfo, 1), NULL, &branch);
 	branch.in_query = true;
 	ef_branch_create_contexts(&branch, CurrentMemoryContext);
 	ef_store_insert_run(&branch.run);
@@ -370,7 +361,7 @@ ef_run_workflow(PG_FUNCTION_ARGS)
 Datum
 ef_terminate_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
 	pg_uuid_t	run_id;
 
 	if (!ef_find_run(workflow_id, &run_id) ||
@@ -385,9 +376,9 @@ ef_terminate_workflow(PG_FUNCTION_ARGS)
 Datum
 ef_cancel_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
 	char	   *reason = ef_optional_text_arg(fcinfo, 1);
-	EfRequest	request = {ef_optional_text_arg(fcinfo, 2), ef_digest_text(ef_digest_text(0, "cancel"), reason)};
+	EfRequest	request = {ef_optional_name_arg(fcinfo, 2, "request_id"), ef_digest_text(ef_digest_text(0, "cancel"), reason)};
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 
@@ -402,7 +393,7 @@ ef_cancel_workflow(PG_FUNCTION_ARGS)
 Datum
 ef_fail(PG_FUNCTION_ARGS)
 {
-	char	   *error = ef_text_arg(fcinfo, 0, "error");
+	char	   *error = ef_name_arg(fcinfo, 0, "error");
 	char	   *cause = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	ereport(ERROR,

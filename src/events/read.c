@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "engine/arguments.h"
 #include "engine/flush.h"
 #include "engine/rights.h"
 #include "errcodes.h"
@@ -330,12 +331,8 @@ static void
 require_consumable(FunctionCallInfo fcinfo, EfSource *source)
 {
 	char	   *name = required_text(fcinfo, 0, "source");
-	char	   *consumer = required_text(fcinfo, 1, "consumer");
 
-	if (consumer[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("consumer must not be empty")));
+	(void) ef_name_arg(fcinfo, 1, "consumer");
 	check_not_in_recovery();
 	ef_require_source(name, NULL, source);
 }

@@ -171,6 +171,10 @@ FROM (VALUES
 	('runtime_processes()', false, '(SELECT pg_catalog.count(p.*) FROM expense_flow.runtime_processes() p) c'),
 	('runtime_status()', false, '(SELECT pg_catalog.count(p.*) FROM expense_flow.runtime_status() p) c'),
 	('resume_after_restore()', false, 'expense_flow.resume_after_restore()'),
+	('restore_status()', false, 'expense_flow.restore_status()'),
+	('current_origin()', false, 'expense_flow.current_origin()'),
+	('origin_loaded()', false, 'expense_flow.origin_loaded()'),
+	('resume_workflow(text)', true, 'expense_flow.resume_workflow(''mx open'')'),
 	('capture_change()', true, 'expense_flow.capture_change()'),
 	('capture_changes(regclass,text,text[],text)', true, format('expense_flow.capture_changes(%s, ''mx too'')', 'mx.matrix'::regclass::oid)),
 	('stop_capturing(text)', true, 'expense_flow.stop_capturing(''mx'')'),
@@ -209,9 +213,9 @@ FROM (VALUES
 ) v (routine, public, call);
 
 SELECT p.oid::regprocedure AS not_in_matrix FROM pg_proc p
-WHERE p.pronamespace = 'expense_flow'::regnamespace AND NOT EXISTS (SELECT FROM mx.matrix m WHERE m.routine = p.oid) ORDER BY 1::text;
+WHERE p.pronamespace = 'expense_flow'::regnamespace AND NOT EXISTS (SELECT FROM mx.matrix m WHERE m.routine = p.oid) ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT p.oid::regprocedure AS rights_of_public_differ FROM pg_proc p JOIN (SELECT DISTINCT routine, public FROM mx.matrix) m ON m.routine = p.oid
-WHERE m.public <> has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY 1::text;
+WHERE m.public <> has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 /* ---- the calls ---- */
 
@@ -238,12 +242,12 @@ SELECT mx.attempt('regress_mx_other', 'mx_traps, pg_catalog', 'SELECT pg_catalog
 SELECT m.routine, r.role, mx.attempt(r.role, 'mx_traps, pg_catalog', m.call) AS sprung
 FROM mx.matrix m CROSS JOIN (VALUES ('regress_mx_owner'), ('regress_mx_other'), (current_user)) r (role)
 WHERE mx.attempt(r.role, 'mx_traps, pg_catalog', m.call) <> mx.attempt(r.role, 'pg_catalog', m.call)
-ORDER BY m.routine::text, r.role;
+ORDER BY m.routine::text COLLATE "C", r.role;
 
 SELECT m.routine, mx.attempt('regress_mx_other', 'pg_catalog', m.call) AS other_role,
 	mx.attempt('regress_mx_owner', 'pg_catalog', m.call) AS its_owner,
 	mx.attempt(current_user, 'pg_catalog', m.call) AS superuser
-FROM mx.matrix m WHERE m.call IS NOT NULL ORDER BY m.routine::text, m.call;
+FROM mx.matrix m WHERE m.call IS NOT NULL ORDER BY m.routine::text COLLATE "C", m.call COLLATE "C";
 
 -- Procedures commit, so they are called here.
 SELECT start_workflow('mx_all', '{"items": [1, 2, 3]}', 'mx traps', start_delay => '1 hour') AS trapped_run \gset
