@@ -37,12 +37,14 @@
 #include "engine/child.h"
 #include "engine/flush.h"
 #include "engine/execution.h"
+#include "engine/external.h"
 #include "engine/failure.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
 #include "engine/service.h"
 #include "engine/statement.h"
 #include "engine/store.h"
+#include "engine/task.h"
 #include "engine/task.h"
 
 #define ADDRESS_CHILD "child:"
@@ -280,24 +282,39 @@ close_policy(const EfVisit *visit)
 	}
 }
 
-static EfVisitResult
-await_outcome(EfVisit *visit, char *address, TimestampTz timeout_at)
+static bool
+is_of_token(const EfMessage *message)
 {
-	char	   *child = pstrdup(address + strlen(ADDRESS_CHILD));
-	pg_uuid_t  *run_id = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(child)));
-	EfMessage	message;
+	return strncmp(message->address, EF_ADDRESS_TASK, strlen(EF_ADDRESS_TASK)) == 0;
+}
 
-	switch (ef_await_message(visit, &address, 1, timeout_at, &message))
+/* The child's address comes first; a second one is that of the Task's token. */
+static EfVisitResult
+await_outcome(EfVisit *visit, char *const *addresses, int naddresses, TimestampTz timeout_at)
+{
+	char	   *child = pstrdup(addresses[0] + strlen(ADDRESS_CHILD));
+	pg_uuid_t  *run_id = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(child)));
+	EfAwaitResult awaited;
+	EfMessage	message;
+	EfVisitResult result;
+
+	if (naddresses > 1 && visit->branch->status == EF_BRANCH_AWAITING && ef_token_is_busy(visit))
+		return EF_VISIT_LATER;
+	do
 	{
-		case EF_AWAIT_RESTS:
+		awaited = ef_await_message(visit, addresses, naddresses, timeout_at, &message);
+		if (awaited == EF_AWAIT_RESTS)
 			return EF_VISIT_RESTS;
-		case EF_AWAIT_LATER:
+		if (awaited == EF_AWAIT_LATER)
 			return EF_VISIT_LATER;
-		case EF_AWAIT_RECEIVED:
-			return take_outcome(visit, run_id, message.payload);
-		case EF_AWAIT_TIMED_OUT:
-			break;
-	}
+		if (awaited == EF_AWAIT_RECEIVED && is_of_token(&message) &&
+			ef_take_token_outcome(visit, message.payload, &result))
+			return result;
+	} while (awaited == EF_AWAIT_RECEIVED && is_of_token(&message));
+	if (naddresses > 1)
+		ef_close_token(visit);
+	if (awaited == EF_AWAIT_RECEIVED)
+		return take_outcome(visit, run_id, message.payload);
 	ef_add_event(visit, EF_EVENT_TIMED_OUT);
 	end_child(run_id, close_policy(visit));
 	visit->failure.name = "States.Timeout";
@@ -310,7 +327,7 @@ await_outcome(EfVisit *visit, char *address, TimestampTz timeout_at)
 bool
 ef_awaits_child_run(const EfBranch *branch)
 {
-	return branch->status == EF_BRANCH_AWAITING && branch->nawaits == 1 &&
+	return branch->status == EF_BRANCH_AWAITING && branch->nawaits >= 1 &&
 		strncmp(branch->awaits[0], ADDRESS_CHILD, strlen(ADDRESS_CHILD)) == 0;
 }
 
@@ -325,9 +342,15 @@ ef_cancel_child_run(EfVisit *visit)
 	{
 		/* It was asked before, or is closed, when this is not the first visit since the request. */
 		(void) ef_cancel_run(DatumGetUUIDP(child), branch->cancel_reason);
-		result = await_outcome(visit, branch->awaits[0], branch->timeout_at);
+		result = await_outcome(visit, branch->awaits, branch->nawaits, branch->timeout_at);
 		if (result == EF_VISIT_RESTS || result == EF_VISIT_LATER)
 			return result;
+	}
+	else if (branch->nawaits > 1)
+	{
+		if (ef_token_is_busy(visit))
+			return EF_VISIT_LATER;
+		ef_close_token(visit);
 	}
 	visit->nevents = 0;
 	ef_add_event(visit, EF_EVENT_FAILED);
@@ -494,12 +517,42 @@ ef_start_execution(EfVisit *visit, Jsonb *effective)
 	return false;
 }
 
+/* Rest until the child has ended, or the Task by its token. */
+static EfVisitResult
+await_child(EfVisit *visit, const ChildStart *start, const EfToken *token, TimestampTz timeout_at)
+{
+	char	   *addresses[2] = {psprintf("%s%s", ADDRESS_CHILD, text_of(&start->run_id))};
+	int			naddresses = 1;
+
+	if (visit->token_asked)
+	{
+		addresses[naddresses++] = ef_task_address(visit->branch->branch_id);
+		ef_open_token(visit, token, timeout_at);
+	}
+	return await_outcome(visit, addresses, naddresses, timeout_at);
+}
+
+/* Only the service's actions that wait have one, and nobody outside could use that of a run inside a query. */
+static void
+offer_token(EfVisit *visit, EfToken *token)
+{
+	EfBranchKey key;
+
+	if ((visit->execution != EF_EXECUTION_SYNC && visit->execution != EF_EXECUTION_SYNC2) || visit->branch->in_query)
+		return;
+	ef_branch_key(visit->branch, &key);
+	ef_token_init(token, &key, visit->branch->step + 1);
+	visit->task_token = ef_token_text(token);
+}
+
 static EfVisitResult
 begin(EfVisit *visit, const char *workflow)
 {
 	ChildStart	start = {.visit = visit, .workflow = workflow};
+	EfToken		token;
 	TimestampTz timeout_at;
 
+	offer_token(visit, &token);
 	if (!read_start(&start) || !ef_task_timeout_at(visit, &timeout_at))
 		return EF_VISIT_FAILED;
 	ef_add_event(visit, EF_EVENT_SCHEDULED);
@@ -517,7 +570,7 @@ begin(EfVisit *visit, const char *workflow)
 		ef_add_event(visit, EF_EVENT_SUBMITTED);
 	if (visit->branch->in_query)
 		return run_in_place(visit, &start.run_id);
-	return await_outcome(visit, psprintf("%s%s", ADDRESS_CHILD, text_of(&start.run_id)), timeout_at);
+	return await_child(visit, &start, &token, timeout_at);
 }
 
 EfVisitResult
@@ -526,6 +579,6 @@ ef_visit_child_run(EfVisit *visit, const char *workflow)
 	EfBranch   *branch = visit->branch;
 
 	if (ef_awaits_child_run(branch))
-		return await_outcome(visit, branch->awaits[0], branch->timeout_at);
+		return await_outcome(visit, branch->awaits, branch->nawaits, branch->timeout_at);
 	return begin(visit, workflow);
 }

@@ -237,7 +237,10 @@ ef_context_object(void *arg, const char *part, const char *member)
 	if (is_wanted("StateMachine", part))
 		push_machine(&state, visit->branch->run.workflow);
 	if (visit->task_token && is_wanted("Task", part))
+	{
 		push_task(&state, visit->task_token);
+		visit->token_asked = true;
+	}
 	if (is_wanted("Map", part))
 		push_item(&state, visit);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));

@@ -55,8 +55,8 @@ fail(EfVisit *visit, const char *error, char *cause)
 
 /* ---- outcomes ---- */
 
-static char *
-task_address(int32 branch_id)
+char *
+ef_task_address(int32 branch_id)
 {
 	return psprintf("%s%d", EF_ADDRESS_TASK, branch_id);
 }
@@ -79,7 +79,7 @@ ef_send_outcome(const EfBranchKey *key, const EfOutcome *outcome)
 		ef_push_int(&state, "non_retryable", 1);
 	if (outcome->retry_delay >= 0)
 		ef_push_int(&state, "retry_delay", (int64) (outcome->retry_delay * USECS_PER_SEC));
-	ef_send_message(&key->run_id, task_address(key->branch_id),
+	ef_send_message(&key->run_id, ef_task_address(key->branch_id),
 					JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
 
@@ -198,7 +198,7 @@ end_in_timeout(EfVisit *visit, const EfTask *task, const char *error, const char
 static bool
 receive_outcome(EfVisit *visit, EfOutcome *outcome)
 {
-	char	   *address = task_address(visit->branch->branch_id);
+	char	   *address = ef_task_address(visit->branch->branch_id);
 	EfMessage	message;
 
 	while (ef_receive_message(visit->branch, &address, 1, &message))
@@ -241,7 +241,7 @@ find_attempt(EfVisit *visit, EfTask *task, EfOutcome *outcome)
 static EfVisitResult
 await_outcome(EfVisit *visit, int32 step, TimestampTz until)
 {
-	char	   *address = task_address(visit->branch->branch_id);
+	char	   *address = ef_task_address(visit->branch->branch_id);
 	EfMessage	message;
 	EfOutcome	outcome;
 
@@ -583,4 +583,52 @@ ef_visit_callback(EfVisit *visit, const char *function)
 {
 	visit->callback = true;
 	return visit->branch->status == EF_BRANCH_AWAITING ? look(visit) : schedule_callback(visit, function);
+}
+
+/* ---- a token for a Task that waits for something else ---- */
+
+void
+ef_open_token(EfVisit *visit, const EfToken *token, TimestampTz timeout_at)
+{
+	EfTask		task = {.step = token->step, .attempt = visit->branch->retry_count + 1, .status = EF_TASK_STARTED,
+	.scheduled_at = visit->began_at, .started_at = visit->began_at, .start_by = DT_NOEND, .heartbeat_at = DT_NOEND,
+	.close_by = timeout_at, .name = visit->state->name};
+
+	ef_branch_key(visit->branch, &task.key);
+	ef_task_insert(&task, token->secret);
+	ForceSyncCommit();
+}
+
+bool
+ef_token_is_busy(const EfVisit *visit)
+{
+	EfBranchKey key;
+	EfTask		task;
+
+	ef_branch_key(visit->branch, &key);
+	return !ef_task_lock(&key, &task) && ef_task_exists(&key);
+}
+
+bool
+ef_take_token_outcome(EfVisit *visit, Jsonb *payload, EfVisitResult *result)
+{
+	EfOutcome	outcome;
+
+	read_outcome(payload, &outcome);
+	if (outcome.step != visit->branch->step)
+		return false;
+	visit->callback = true;
+	*result = take_outcome(visit, &outcome);
+	visit->has_task = false;
+	ef_close_token(visit);
+	return true;
+}
+
+void
+ef_close_token(EfVisit *visit)
+{
+	EfBranchKey key;
+
+	ef_branch_key(visit->branch, &key);
+	ef_task_remove(&key);
 }

@@ -27,6 +27,18 @@ extern EfVisitResult ef_visit_callback(EfVisit *visit, const char *function);
 extern bool ef_awaits_task(const EfBranch *branch);
 extern EfVisitResult ef_cancel_task(EfVisit *visit);
 
+/*
+ * A Task that waits for something else may be ended by whoever has its token, too, if its data has that
+ * (visit->token_asked): the attempt begins; somebody may just be ending it, so the branch is to look again later; a
+ * message has come that may be what ends it, or may not (false); it is over.
+ */
+struct EfToken;
+extern char *ef_task_address(int32 branch_id);
+extern void ef_open_token(EfVisit *visit, const struct EfToken *token, TimestampTz timeout_at);
+extern bool ef_token_is_busy(const EfVisit *visit);
+extern bool ef_take_token_outcome(EfVisit *visit, Jsonb *payload, EfVisitResult *result);
+extern void ef_close_token(EfVisit *visit);
+
 /* How an attempt has ended, as the message to its branch tells. */
 typedef struct EfOutcome
 {

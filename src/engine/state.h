@@ -64,6 +64,7 @@ typedef struct EfVisit
 	/* Of a Task whose work is done outside. */
 	bool		callback;		/* a function was called, and its token is waited for */
 	char	   *task_token;		/* NULL: none */
+	bool		token_asked;	/* the Task's data has it */
 	Jsonb	   *attempt;		/* what the history tells of the attempt; NULL: nothing */
 	bool		has_task;		/* the attempt that failed has a row that the next one needs */
 	bool		no_retry;

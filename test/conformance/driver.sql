@@ -31,6 +31,16 @@ BEGIN
 	PERFORM expense_flow.create_resource_alias(arn, 'workflow:' || arn);
 END $$;
 
+-- One that ends the Task which waits for it by the Task's token, as a program outside did in the recording.
+CREATE FUNCTION conformance.answer(token text, output jsonb) RETURNS void LANGUAGE sql AS 'SELECT expense_flow.complete_activity(token, output)';
+CREATE FUNCTION conformance.declare_answering_machine(arn text, output jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM expense_flow.create_workflow(arn, json_build_object('StartAt', 'Answer', 'States', json_build_object('Answer',
+		json_build_object('Type', 'Task', 'Resource', 'sql:conformance.answer', 'End', true,
+			'Parameters', json_build_object('token.$', '$.TaskToken', 'output', output)))));
+	PERFORM expense_flow.create_resource_alias(arn, 'workflow:' || arn);
+END $$;
+
 CREATE TABLE conformance.started (id text PRIMARY KEY, run_id uuid, error text, cause text);
 
 CREATE FUNCTION conformance.declare_function(name text, behaviour text) RETURNS void LANGUAGE plpgsql AS $$

@@ -119,6 +119,33 @@ SELECT type FROM history WHERE run_id = (SELECT run_id FROM find_runs('se p14'))
 SELECT type FROM history WHERE run_id = (SELECT run_id FROM find_runs('se p15')) ORDER BY event_id;
 SELECT terminate_workflow('se_slow:token');
 
+-- A Task that waits for its run can be ended by its token, too, if it has given that away; once.
+SELECT create_workflow('se_both', '{"StartAt": "Start", "States": {"Start": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2",
+	"Parameters": {"StateMachineArn.$": "$.arn", "Name.$": "$.name", "Input": {"token.$": "$$.Task.Token"}}, "ResultPath": "$.result", "Next": "Rest"},
+	"Rest": {"Type": "Wait", "Seconds": 36000, "End": true}}}');
+SELECT start_workflow('se_both', '{"arn": "se_slow", "name": "b1"}', 'se p21', start_delay => '1 hour') IS NOT NULL;
+SELECT start_workflow('se_both', '{"arn": "se_slow", "name": "b2"}', 'se p22', start_delay => '1 hour') IS NOT NULL;
+SELECT start_workflow('se_both', '{"arn": "se_slow", "name": "b3"}', 'se p23', start_delay => '1 hour') IS NOT NULL;
+SELECT start_workflow('se_both', '{"arn": "se_pass", "name": "b4"}', 'se p24', start_delay => '1 hour') IS NOT NULL;
+SELECT start_workflow('se_both', '{"arn": "se_slow", "name": "b5"}', 'se p25', start_delay => '1 hour') IS NOT NULL;
+CALL run_pending(skip => '2 hours');
+SELECT complete_activity(input ->> 'token', '{"said": "yes"}') FROM find_runs('se_slow:b1');
+SELECT complete_activity(input ->> 'token', '{"said": "more"}') FROM find_runs('se_slow:b1');
+SELECT fail_activity(input ->> 'token', 'Refused', 'It said no.') FROM find_runs('se_slow:b2');
+SELECT terminate_workflow('se_slow:b3', 'enough');
+SELECT complete_activity(input ->> 'token', '{"said": "late"}') FROM find_runs('se_pass:b4');
+SELECT cancel_workflow('se p25', 'never mind');
+CALL run_pending();
+SELECT workflow_id, status, error, cause LIKE '%enough%ABORTED%' FROM runs WHERE workflow_id ~ '^se p2[1-5]' ORDER BY 1;
+SELECT complete_activity(input ->> 'token') FROM find_runs('se_slow:b3');
+SELECT complete_activity(input ->> 'token') FROM find_runs('se_slow:b5');
+SELECT workflow_id, status FROM runs WHERE workflow_id ~ '^se_.*:b[1-5]' ORDER BY 1;
+SELECT t.output -> 'result' FROM transition t JOIN find_runs('se p21') USING (run_id) WHERE t.state = 'Start' AND t.output IS NOT NULL;
+SELECT type FROM history WHERE run_id = (SELECT run_id FROM find_runs('se p21')) ORDER BY event_id;
+SELECT terminate_workflow(workflow_id) FROM unnest(ARRAY['se p21', 'se p24']) workflow_id;
+SELECT count(*) FROM activity_task;
+SELECT workflow_id, status FROM runs WHERE workflow_id ~ '^se_.*:b[1-5]' ORDER BY 1;
+
 -- Timeouts end the child; test_state() needs a mock; another action needs an alias.
 SELECT create_workflow('se_timeout', '{"StartAt": "Start", "States": {"Start": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2",
 	"Parameters": {"StateMachineArn": "se_slow", "Name": "c13"}, "TimeoutSeconds": 60, "End": true}}}');
