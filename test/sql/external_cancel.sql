@@ -93,5 +93,14 @@ CALL run_pending();
 SELECT * FROM tasks WHERE workflow_id = 'unwanted p3';
 SELECT terminate_workflow(w) FROM unnest(ARRAY['unwanted p2', 'unwanted p3']) w;
 SELECT status, count(*) FROM tasks GROUP BY 1 ORDER BY 1;
+
+-- What is kept to tell a worker goes with its run.
+SET expense_flow.retention = '0s';
+\set ECHO none
+CALL purge() \g /dev/null
+\set ECHO all
+RESET expense_flow.retention;
+SELECT count(*) FROM tasks;
+SELECT count(*) FROM activity_task t WHERE NOT EXISTS (SELECT FROM run r WHERE r.run_id = t.run_id);
 DROP TABLE unwanted_token;
 DROP FUNCTION unwanted_ask;
