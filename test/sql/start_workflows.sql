@@ -37,11 +37,11 @@ SELECT count(*) FROM start_workflows('many', '{}', '{}');
 SELECT count(*) FROM start_workflows('many wait', ARRAY['1', '2']::jsonb[], ARRAY['open 1', 'open 2'], start_delay => '1 hour');
 SELECT count(*) FROM start_workflows('many', ARRAY['1', '2', '3']::jsonb[], ARRAY['new 1', 'open 2', 'new 2']);
 \echo :LAST_ERROR_SQLSTATE
-SELECT count(*) FROM runs WHERE workflow_id ~ '^new';
+SELECT count(*) FROM runs WHERE workflow_id ~ '^new [0-9]';
 BEGIN;
 SELECT count(*) FROM start_workflows('many', ARRAY['1', '2']::jsonb[], ARRAY['new 1', 'new 2']);
 ROLLBACK;
-SELECT count(*) FROM runs WHERE workflow_id ~ '^new';
+SELECT count(*) FROM runs WHERE workflow_id ~ '^new [0-9]';
 -- Deadlines and delays are those of each.
 SELECT count(*) FROM find_runs('open 1') r JOIN run USING (run_id) WHERE run.deadline - run.started_at = '3 hours' AND r.status = 'RUNNING';
 SELECT count(*) FROM start_workflows('many wait', ARRAY['1']::jsonb[], ARRAY['timeout'], start_delay => '1 hour', run_timeout => '1 second');
@@ -52,7 +52,7 @@ SELECT workflow_id, status FROM runs WHERE workflow_id IN ('timeout', 'open 1', 
 SELECT s.workflow_id, r.workflow, r.input FROM start_workflows('many', ARRAY['10', '20', '30', '40']::jsonb[], ARRAY['open 2', 'new 1', NULL, 'open 1'],
 	on_conflict => 'use_existing', start_delay => '1 hour') WITH ORDINALITY s (run_id, workflow_id, n) LEFT JOIN runs r USING (run_id) WHERE s.workflow_id <> s.run_id::text ORDER BY n;
 SELECT s.workflow_id FROM start_workflows('many', ARRAY['10', '20']::jsonb[], ARRAY['open 1', 'new 3'], on_conflict => 'terminate_existing', start_delay => '1 hour') s;
-SELECT workflow_id, workflow, status, input FROM runs WHERE workflow_id ~ '^(open|new) ' ORDER BY 1, 3;
+SELECT workflow_id, workflow, status, input FROM runs WHERE workflow_id ~ '^(open|new) [0-9]' ORDER BY 1, 3;
 
 -- Closed runs of some of them.
 SELECT count(*) FROM start_workflows('many fail', ARRAY['1']::jsonb[], ARRAY['failed'], start_delay => '1 hour');

@@ -141,9 +141,10 @@ is($node->safe_psql('restored', q{SELECT count(*) FROM expense_flow.workflows}),
 	'the same workflows, the built-in ones once');
 is($node->safe_psql('restored', q{SELECT expense_flow.run_workflow('spending', '{"account_id": 30, "transactions": [{"id": "restored", "amount": 1}]}') ->> 'balance'}),
 	'8', 'which work there');
+$node->safe_psql('restored', 'SELECT expense_flow.resume_after_restore()');
 $node->safe_psql('restored', q{CALL expense_flow.run_pending(skip => '2 hours')});
 is($node->safe_psql('restored', q{SELECT status, output ->> 'balance' FROM expense_flow.runs WHERE workflow_id = 'later'}), 'SUCCEEDED|6',
-	'a run that was open goes on in the restored database');
+	'a run that was open goes on in the restored database, once it is told to');
 is(sql(q{SELECT status FROM expense_flow.runs WHERE workflow_id = 'later'}), 'RUNNING', 'and is still open in the original');
 
 $node->stop;
