@@ -12,6 +12,8 @@
  * match, the one with most literal characters wins, then the one with fewer
  * stars, then the first in the order of bytes.  The suffix .waitForTaskToken of
  * a Task's Resource is not matched against; it is carried over to the result.
+ * Nor is the version or alias behind the ARN of a Lambda function, unless the
+ * pattern has one.
  *
  * Each process keeps all aliases, most specific first.  Whoever changes them
  * invalidates the relation cache entry of the table, as for a change of the
@@ -243,40 +245,6 @@ load_aliases(void)
 	PG_END_TRY();
 }
 
-/* The aliases, as they are now. */
-static void
-ensure_aliases(void)
-{
-	if (!cache.valid)
-		load_aliases();
-}
-
-const char *
-ef_resolve_resource(const char *resource)
-{
-	const char *uri = resource;
-	const char *suffix = "";
-	int			i;
-
-	if (is_own_scheme(resource))
-		return resource;
-	if (has_token_suffix(resource))
-	{
-		uri = pnstrdup(resource, strlen(resource) - strlen(TOKEN_SUFFIX));
-		suffix = TOKEN_SUFFIX;
-	}
-	ensure_aliases();
-	for (i = 0; i < cache.count; i++)
-	{
-		const char *captured;
-		size_t		length;
-
-		if (matches(cache.aliases[i].pattern, uri, &captured, &length))
-			return substitute(cache.aliases[i].resource, captured, length, suffix);
-	}
-	return NULL;
-}
-
 static bool
 is_arn(const char *name)
 {
@@ -295,31 +263,60 @@ ef_qualifier_of(const char *part, const char *name)
 	return colon ? colon + 1 : NULL;
 }
 
-const char *
-ef_resolve_named(const char *part, const char *name)
+/*
+ * The first alias that matches a name.  If not all of the name is known, it begins with part, and so does what it is
+ * compared with.
+ */
+static const char *
+look_up(const char *part, const char *name, bool whole, const char *suffix)
 {
-	const char *qualifier = ef_qualifier_of(part, name);
-	const char *found = strstr(name, part);
-	bool		whole = is_arn(name);
-	char	   *qualified = whole ? pstrdup(name) : psprintf("%s%s", part, found ? found + strlen(part) : name);
-	char	   *plain = pstrdup(qualified);
+	const char *qualifier = !whole || is_arn(name) ? ef_qualifier_of(part, name) : NULL;
+	char	   *plain = pstrdup(name);
 	int			i;
 
 	if (qualifier)
 		plain[strlen(plain) - strlen(qualifier) - 1] = '\0';
-	ensure_aliases();
+	if (!cache.valid)
+		load_aliases();
 	for (i = 0; i < cache.count; i++)
 	{
 		const ResourceAlias *alias = &cache.aliases[i];
 		const char *from = strstr(alias->pattern, part);
-		const char *text = from && ef_qualifier_of(part, from) ? qualified : plain;
+		const char *text = from && ef_qualifier_of(part, from) ? name : plain;
 		const char *captured;
 		size_t		length;
 
 		if ((whole || from) && matches(whole ? alias->pattern : from, text, &captured, &length))
-			return substitute(alias->resource, captured, length, "");
+			return substitute(alias->resource, captured, length, suffix);
 	}
 	return NULL;
+}
+
+const char *
+ef_resolve_resource(const char *resource)
+{
+	const char *uri = resource;
+	const char *suffix = "";
+
+	if (is_own_scheme(resource))
+		return resource;
+	if (has_token_suffix(resource))
+	{
+		uri = pnstrdup(resource, strlen(resource) - strlen(TOKEN_SUFFIX));
+		suffix = TOKEN_SUFFIX;
+	}
+	/* Of what has an ARN, only functions are called by it. */
+	return look_up(EF_FUNCTION_PART, uri, true, suffix);
+}
+
+const char *
+ef_resolve_named(const char *part, const char *name)
+{
+	const char *found = strstr(name, part);
+
+	if (is_arn(name))
+		return look_up(part, name, true, "");
+	return look_up(part, psprintf("%s%s", part, found ? found + strlen(part) : name), false, "");
 }
 
 /*

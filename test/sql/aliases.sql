@@ -8,6 +8,7 @@ FROM unnest(ARRAY['sql:app.f', 'activity:q/a', 'signal:go', 'workflow:child', 'u
 
 SELECT create_resource_alias('arn:aws:lambda:*:*:function:*', 'sql:app.*');
 SELECT create_resource_alias('arn:aws:lambda:*:*:function:Charge', 'sql:billing.charge');
+SELECT create_resource_alias('arn:aws:lambda:*:*:function:Charge:7', 'sql:billing.charge_7');
 SELECT create_resource_alias('arn:aws:states:*:*:activity:*', 'activity:aws/*');
 SELECT create_resource_alias('*:exact', 'signal:*');
 SELECT create_resource_alias('no-wildcard', 'sql:app.plain');
@@ -20,6 +21,10 @@ FROM unnest(ARRAY[
 	'arn:aws:lambda:eu-west-1:123456789012:function:',
 	'arn:aws:lambda:eu-west-1:123456789012:function',
 	'arn:aws:lambda:eu-west-1:123456789012:function:function:x',
+	'arn:aws:lambda:eu-west-1:123456789012:function:Charge:$LATEST',
+	'arn:aws:lambda:eu-west-1:123456789012:function:Charge:7',
+	'arn:aws:lambda:eu-west-1:123456789012:function:Refund:PROD.waitForTaskToken',
+	'arn:aws:states:eu-west-1:123456789012:activity:review:7',
 	'arn:aws:states:eu-west-1:123456789012:activity:review',
 	'arn:aws:states:eu-west-1:123456789012:activity:review.waitForTaskToken',
 	'arn:aws:lambda:eu-west-1:123456789012:function:Charge.waitForTaskToken',
