@@ -23,6 +23,7 @@
 #include "engine/flush.h"
 #include "engine/fork.h"
 #include "engine/history.h"
+#include "engine/join.h"
 #include "engine/saga.h"
 #include "engine/settings.h"
 #include "engine/state.h"
@@ -109,6 +110,7 @@ come_to_rest(EfVisit *visit)
 	branch->due_at = Min(visit->due_at, branch->run.deadline);
 	if (!branch->has_row)
 		return EF_ADVANCE_WAITING;
+	ef_store_ended_before(branch);
 	ef_store_update_branch(branch);
 	if (branch->due_at != DT_NOEND && !branch->in_query)
 	{
@@ -222,6 +224,8 @@ time_out(EfBranch *branch, EfEnd *end)
 	set_end(end, EF_RUN_TIMED_OUT, "States.Timeout", "the run took longer than its timeout");
 	if (branch->parent_id == EF_NO_PARENT)
 		return close_run(branch, end);
+	if (!branch->in_query)
+		ef_forget_ended();
 	if (ef_begin_compensating(branch, end))
 	{
 		end->status = 0;
@@ -241,7 +245,7 @@ is_commit_due(const Advance *context)
 
 	if (context->branch->in_query)
 		return false;
-	age = GetCurrentTimestamp() - context->began_at;
+	age = GetCurrentTimestamp() - (ef_shared_since() ? ef_shared_since() : context->began_at);
 	return age >= (context->did_work ? (TimestampTz) (ef_transaction_budget * 1000) : LONGEST_WITHOUT_WORK);
 }
 
@@ -321,6 +325,7 @@ advance(Advance *context, EfEnd *end)
 			return result;
 		if (is_commit_due(context))
 		{
+			ef_store_ended_before(branch);
 			ef_store_update_branch(branch);
 			return EF_ADVANCE_MORE;
 		}
@@ -353,21 +358,45 @@ ef_advance_loaded(EfBranch *branch, EfEnd *end)
 	return result;
 }
 
-EfAdvanceResult
-ef_advance_branch(const EfBranchKey *key)
+static EfAdvanceResult
+advance_claimed(EfBranch *branch)
 {
-	EfBranch   *branch;
-	EfAdvanceResult result;
 	EfEnd		end;
-	bool		busy;
+	EfAdvanceResult result = ef_advance_loaded(branch, &end);
 
-	branch = ef_claim_branch(key, false, &busy);
-	if (branch == NULL)
-		return busy ? EF_ADVANCE_BUSY : EF_ADVANCE_NOT_DUE;
-	result = ef_advance_loaded(branch, &end);
 	if (result == EF_ADVANCE_CLOSED && end.status != 0)
 		ef_commit_end_of_run();
 	if (result != EF_ADVANCE_MORE)
 		ef_release_branch_at_commit();
 	return result;
+}
+
+EfAdvanceResult
+ef_advance_branch(const EfBranchKey *key)
+{
+	bool		busy;
+	EfBranch   *branch = ef_claim_branch(key, false, &busy);
+
+	if (branch == NULL)
+		return busy ? EF_ADVANCE_BUSY : EF_ADVANCE_NOT_DUE;
+	return advance_claimed(branch);
+}
+
+EfAdvanceResult
+ef_advance_sibling(const EfBranchKey *key)
+{
+	bool		busy;
+	EfBranch   *branch;
+
+	ef_keep_branch_until_commit();
+	branch = ef_claim_branch(key, false, &busy);
+	if (branch == NULL)
+		return busy ? EF_ADVANCE_BUSY : EF_ADVANCE_NOT_DUE;
+	if (!ef_is_sibling_of_ended(branch) || ef_is_compensation(branch))
+	{
+		ef_release_branch();
+		return EF_ADVANCE_APART;
+	}
+	ef_limit_sharing();
+	return advance_claimed(branch);
 }

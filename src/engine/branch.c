@@ -248,6 +248,15 @@ ef_release_branch_at_commit(void)
 	claim.ends_at_commit = true;
 }
 
+/* The lock becomes one of the transaction. */
+void
+ef_keep_branch_until_commit(void)
+{
+	if (claim.held)
+		(void) LockAcquire(&claim.tag, ExclusiveLock, false, true);
+	ef_release_branch();
+}
+
 static void
 at_transaction_end(XactEvent event, void *arg)
 {

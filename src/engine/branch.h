@@ -75,6 +75,9 @@ extern EfBranch *ef_claim_branch(const EfBranchKey *key, bool wait, bool *busy);
 /* The claim ends with this transaction: nobody may have the branch before its new state is visible. */
 extern void ef_release_branch_at_commit(void);
 
+/* The same, while the next branch is claimed in this transaction. */
+extern void ef_keep_branch_until_commit(void);
+
 extern void ef_branch_init(void);	/* from ef_engine_init() */
 
 #endif							/* EF_BRANCH_H */

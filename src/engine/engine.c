@@ -24,10 +24,12 @@
 #include "engine/branch.h"
 #include "engine/engine.h"
 #include "engine/hold.h"
+#include "engine/join.h"
 #include "engine/settings.h"
 #include "engine/workflow.h"
 
 double		ef_transaction_budget = 0.0;
+double		ef_iteration_budget = 2.0;
 char	   *ef_activity_search_path;
 int			ef_data_limit = 256 * 1024;
 bool		ef_in_worker = false;
@@ -114,6 +116,11 @@ define_settings(void)
 							 "Zero commits after each SQL activity.",
 							 &ef_transaction_budget, 0.0, 0.0, 60000.0,
 							 PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomRealVariable("expense_flow.iteration_budget",
+							 "Branches of a Parallel or Map that end one after the other share a transaction while it is younger than this.",
+							 "One that takes ten times as long is rolled back, and its branches have transactions of their own. Zero: they always have.",
+							 &ef_iteration_budget, 2.0, 0.0, 1000.0,
+							 PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("expense_flow.activity_search_path",
 							   "The search_path in which SQL activities run.",
 							   NULL,
@@ -140,4 +147,5 @@ ef_engine_init(void)
 	ef_branch_init();
 	ef_activity_init();
 	ef_hold_init();
+	ef_join_init();
 }

@@ -17,6 +17,7 @@ typedef enum EfAdvanceResult
 	EF_ADVANCE_WAITING,			/* stored; announced at commit when it has a due time */
 	EF_ADVANCE_CLOSED,			/* the branch has ended */
 	EF_ADVANCE_NOT_DUE,			/* no such branch any more, or not due yet */
+	EF_ADVANCE_APART,			/* the branch is not to be advanced in this transaction: commit, and call again */
 	EF_ADVANCE_BUSY,			/* another process is advancing it */
 	EF_ADVANCE_LATER			/* somebody is sending it a message: look again soon; nothing was changed */
 } EfAdvanceResult;
@@ -37,6 +38,22 @@ extern int32 ef_claimed_step(void);
  * somebody resumes it (resume_workflow), asks it to cancel, or its run's deadline comes.
  */
 extern EfAdvanceResult ef_park_branch(const EfBranchKey *key, int crashes);
+
+/*
+ * Branches of a Parallel or Map may share a transaction.  After ef_begin_to_share() those that succeed are only noted;
+ * while ef_may_share() the caller may go on with another branch of the run (EF_ADVANCE_APART: not with this one),
+ * and calls ef_store_ended() before the commit.  If the transaction fails (it does when it lasts too long), all of them
+ * are to be advanced again, each in a transaction of its own: one of them may be why it failed.
+ */
+#define EF_MAX_SHARED 32		/* branches of a transaction */
+
+extern void ef_begin_to_share(void);
+extern bool ef_may_share(void);
+extern EfAdvanceResult ef_advance_sibling(const EfBranchKey *key);
+extern void ef_store_ended(void);
+
+/* While the error is handled: was it that the transaction lasted too long? */
+extern bool ef_shared_too_long(void);
 
 /* The engine's clock: clock_timestamp() plus the time skipped by a test. */
 extern TimestampTz ef_now(void);

@@ -8,26 +8,7 @@
  * number of those that have not ended in "pending".  It does all this in one
  * transaction, so nobody sees a part of it.
  *
- * A branch that ends takes one from its parent's pending, as the last thing in
- * its transaction: the parent's row is locked only for the moment of a commit,
- * and whoever finds the last one gone makes the parent due.  Its own row stays
- * until the join, as done, for that is where the join finds its output.
- *
- * Of a Map with MaxConcurrency all branches are there from the start, but only
- * so many are due; each that ends lets the next one begin.
- *
- * A failure that is not tolerated deletes the other branches and wakes the
- * parent.  Processes at work on those find their rows gone and roll back.
- *
- * Locks are taken from the parent to its branches, never upwards.
- *
- * branch.context of the parent, while it is joining:
- *	 {"window": n}			MaxConcurrency, where there is one
- *	 {"count": n}			the number of branches, with a window
- *	 {"tolerated": n}		failures up to which a Map goes on, where there are any
- *	 {"failed": n}			failures so far, of those
- *	 {"error": …, "cause": …, "step": n}	the failure that ended them all, and its step; or
- *							Canceled, while others have not ended yet
+ * How branches end, and what is kept about that in branch.context, is in join.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,9 +26,9 @@
 #include "engine/activity.h"
 #include "engine/advance.h"
 #include "engine/alias.h"
-#include "engine/child.h"
 #include "engine/fork.h"
 #include "engine/history.h"
+#include "engine/join.h"
 #include "engine/store.h"
 
 /* What a state starts. */
@@ -62,88 +43,12 @@ typedef struct Fork
 	JsonbIterator *items;		/* of a Map, at the next one */
 } Fork;
 
-/* How a branch joins those that it waits for. */
-typedef struct Join
-{
-	int64		window;			/* MaxConcurrency; 0: none */
-	int64		count;			/* of the branches, with a window */
-	int64		tolerated;		/* failures up to which a Map goes on */
-	int64		failed;			/* so far, of those */
-	AslError	failure;		/* of the state, when there is a name */
-	int32		step;			/* of that failure */
-} Join;
-
 bool
 ef_is_iteration(const EfBranch *branch)
 {
 	const AslState *owner = branch->state->scope->owner;
 
 	return owner != NULL && owner->type == ASL_MAP;
-}
-
-/* ---- how the parent joins them ---- */
-
-static int64
-get_number(Jsonb *join, const char *key)
-{
-	JsonbValue *value;
-
-	if (join == NULL)
-		return 0;
-	value = getKeyJsonValueFromContainer(&join->root, key, strlen(key), NULL);
-	if (value == NULL || value->type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
-}
-
-static char *
-get_text(Jsonb *join, const char *key)
-{
-	JsonbValue *value = getKeyJsonValueFromContainer(&join->root, key, strlen(key), NULL);
-
-	return value && value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
-}
-
-static void
-read_join(Jsonb *how, Join *join)
-{
-	memset(join, 0, sizeof(*join));
-	if (how == NULL)
-		return;
-	join->window = get_number(how, "window");
-	join->count = get_number(how, "count");
-	join->tolerated = get_number(how, "tolerated");
-	join->failed = get_number(how, "failed");
-	join->failure.name = get_text(how, "error");
-	join->failure.cause = get_text(how, "cause");
-	join->step = (int32) get_number(how, "step");
-}
-
-static Jsonb *
-make_join(const Join *join)
-{
-	JsonbParseState *state = NULL;
-
-	if (join->window == 0 && join->tolerated == 0 && join->failure.name == NULL)
-		return NULL;
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (join->window > 0)
-	{
-		ef_push_int(&state, "window", join->window);
-		ef_push_int(&state, "count", join->count);
-	}
-	if (join->tolerated > 0)
-	{
-		ef_push_int(&state, "tolerated", join->tolerated);
-		ef_push_int(&state, "failed", join->failed);
-	}
-	if (join->failure.name)
-	{
-		ef_push_text(&state, "error", join->failure.name);
-		ef_push_text(&state, "cause", join->failure.cause);
-		ef_push_int(&state, "step", join->step);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
 /* ---- starting branches ---- */
@@ -249,13 +154,14 @@ static void
 begin_to_wait(Fork *fork)
 {
 	EfBranch   *branch = fork->visit->branch;
-	Join		join = {.window = fork->window < fork->count ? fork->window : 0, .count = fork->count,
+	EfJoin		join = {.window = fork->window < fork->count ? fork->window : 0, .count = fork->count,
 	.tolerated = fork->tolerated};
 
 	branch->status = EF_BRANCH_JOINING;
 	branch->due_at = DT_NOEND;
 	branch->pending = fork->count;
-	branch->context = make_join(&join);
+	branch->context = ef_make_join(&join);
+	ef_store_ended_before(branch);
 	if (branch->has_row)
 		ef_store_update_branch(branch);
 	else if (!ef_store_insert_branch(branch))
@@ -468,10 +374,10 @@ join(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 	Jsonb	   *outputs;
-	Join		how;
+	EfJoin		how;
 	int32		last_step;
 
-	read_join(branch->context, &how);
+	ef_read_join(branch->context, &how);
 	branch->context = NULL;
 	if (how.failure.name)
 	{
@@ -517,96 +423,4 @@ ef_visit_fork(EfVisit *visit)
 		return result;
 	add_start_events(visit);
 	return fork.count > 0 ? start(&fork) : leave(visit, empty_array());
-}
-
-/* ---- ending a branch ---- */
-
-static void
-announce_parent(const EfBranch *child, TimestampTz now)
-{
-	EfBranchKey key;
-
-	if (child->in_query)
-		return;
-	ef_branch_key(child, &key);
-	key.branch_id = child->parent_id;
-	ef_announce_due(&key, now);
-}
-
-/* Let the next branch of a Map with MaxConcurrency begin. */
-static void
-release_next(const EfBranch *child, const Join *join, int32 pending, TimestampTz now)
-{
-	int64		next = join->window + (join->count - pending) - 1;
-	EfBranchKey key;
-
-	if (join->window == 0 || next >= join->count)
-		return;
-	ef_store_release_child(child, (int32) next, now, &key);
-	if (!child->in_query)
-		ef_announce_due(&key, now);
-}
-
-static void
-change_join(const EfBranch *child, const Join *join, int32 pending, TimestampTz now)
-{
-	ef_store_change_join(child, make_join(join), pending, pending == 0 ? now : DT_NOEND);
-}
-
-/*
- * Do the other branches go on in spite of this failure?  A Map may tolerate some.  And where the run was asked to
- * cancel, all of its branches were, and each may clean up.
- */
-static bool
-tolerate(const EfBranch *child, Join *join, const AslError *failure, int32 pending, TimestampTz now)
-{
-	if (child->canceled == EF_CANCEL_DELIVERED && ef_is_canceled(failure))
-	{
-		join->failure = *failure;
-		join->step = Max(join->step, child->step);
-	}
-	else if (++join->failed > join->tolerated)
-		return false;
-	change_join(child, join, pending, now);
-	return true;
-}
-
-/* The failure ends all of the parent's branches. */
-static void
-fail_parent(const EfBranch *child, Join *join, const AslError *failure, TimestampTz now)
-{
-	static const AslError exceeded = {"States.ExceedToleratedFailureThreshold",
-	"the number of failed iterations is greater than what is tolerated"};
-
-	join->failure = join->tolerated > 0 ? exceeded : *failure;
-	if (join->failure.name == NULL)
-		join->failure.name = "";
-	join->step = child->step;
-	change_join(child, join, 0, now);
-	ef_store_delete_children(&child->run.run_id, child->parent_id);
-	ef_end_orphans(&child->run);
-	announce_parent(child, now);
-}
-
-void
-ef_end_child(EfBranch *child, const AslError *failure)
-{
-	TimestampTz now = ef_now();
-	Join		join;
-	Jsonb	   *how;
-	int32		pending = ef_store_end_child(child, now, &how);
-
-	read_join(how, &join);
-	if (failure == NULL)
-		ef_store_mark_done(child);
-	else if (tolerate(child, &join, failure, pending, now))
-		ef_store_delete_branch(child);
-	else
-	{
-		fail_parent(child, &join, failure, now);
-		return;
-	}
-	release_next(child, &join, pending, now);
-	if (pending == 0)
-		announce_parent(child, now);
 }

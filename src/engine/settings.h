@@ -9,6 +9,7 @@
 #define EF_SETTINGS_H
 
 extern double ef_transaction_budget;	/* milliseconds */
+extern double ef_iteration_budget;	/* milliseconds */
 extern char *ef_activity_search_path;
 extern int	ef_data_limit;		/* bytes; 0: none */
 

@@ -54,10 +54,10 @@ typedef enum StatementId
 	JOIN_CHILDREN,
 	DELETE_CHILDREN,
 	DELETE_DONE_CHILDREN,
-	END_CHILD,
+	END_CHILDREN,
 	CHANGE_JOIN,
 	MARK_DONE,
-	RELEASE_CHILD,
+	RELEASE_CHILDREN,
 	INSERT_TRANSITION,
 	INSERT_CLOSED_RUN,
 	FIND_OPEN_RUN,
@@ -171,11 +171,11 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND status" EQ "$3",
 		3, {UUIDOID, INT4OID, CHAROID}
 	},
-	[END_CHILD] = {
-		"UPDATE expense_flow.branch SET pending = pending OPERATOR(pg_catalog.-) 1,"
-		" due_at = CASE WHEN pending" EQ "1 THEN $3 END"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND pending" GT "0 RETURNING pending, context",
-		3, {UUIDOID, INT4OID, TIMESTAMPTZOID}
+	[END_CHILDREN] = {
+		"UPDATE expense_flow.branch SET pending = pending OPERATOR(pg_catalog.-) $4,"
+		" due_at = CASE WHEN pending" EQ "$4 THEN $3 END"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND pending OPERATOR(pg_catalog.>=) $4 RETURNING pending, context",
+		4, {UUIDOID, INT4OID, TIMESTAMPTZOID, INT4OID}
 	},
 	[CHANGE_JOIN] = {
 		"UPDATE expense_flow.branch SET context = $3, pending = $4, due_at = $5"
@@ -183,14 +183,17 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		5, {UUIDOID, INT4OID, JSONBOID, INT4OID, TIMESTAMPTZOID}
 	},
 	[MARK_DONE] = {
-		"UPDATE expense_flow.branch SET step = $4, data_step = $5, status = $6, due_at = NULL"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
-		6, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID}
+		"UPDATE expense_flow.branch SET step = ($4)[pg_catalog.array_position($2, branch_id)],"
+		" data_step = ($5)[pg_catalog.array_position($2, branch_id)], status = $6, due_at = NULL"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "ANY ($2)"
+		" AND step" EQ "($3)[pg_catalog.array_position($2, branch_id)]",
+		6, {UUIDOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHAROID}
 	},
-	[RELEASE_CHILD] = {
-		"UPDATE expense_flow.branch SET due_at = $4, step = $5"
-		" WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND item" EQ "$3 RETURNING branch_id",
-		5, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID}
+	[RELEASE_CHILDREN] = {
+		"UPDATE expense_flow.branch SET due_at = $5, step = $6"
+		" WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND item OPERATOR(pg_catalog.>=) $3 AND item OPERATOR(pg_catalog.<) $4"
+		" RETURNING branch_id",
+		6, {UUIDOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID}
 	},
 	[INSERT_TRANSITION] = {
 		"INSERT INTO expense_flow.transition"
@@ -548,17 +551,22 @@ ef_branch_is_gone(void)
  * the parent to its branches.
  */
 static void
-delete_joined(EfBranch *branch)
+delete_done(const pg_uuid_t *run_id, int32 parent_id)
 {
 	EfArguments	args = {0};
 
-	if (!branch->joined)
-		return;
-	branch->joined = false;
-	ef_add_uuid(&args, &branch->run.run_id);
-	ef_add_int(&args, branch->branch_id);
+	ef_add_uuid(&args, run_id);
+	ef_add_int(&args, parent_id);
 	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
 	ef_execute_alone(&statements[DELETE_DONE_CHILDREN], &args);
+}
+
+static void
+delete_joined(EfBranch *branch)
+{
+	if (branch->joined)
+		delete_done(&branch->run.run_id, branch->branch_id);
+	branch->joined = false;
 }
 
 static void
@@ -768,7 +776,7 @@ ef_store_join_children(EfBranch *parent, int32 *last_step)
 }
 
 int32
-ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join)
+ef_store_end_children(const EfBranch *child, int count, TimestampTz now, Jsonb **join)
 {
 	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
@@ -778,8 +786,9 @@ ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join)
 	ef_add_uuid(&args, &child->run.run_id);
 	ef_add_int(&args, child->parent_id);
 	ef_add_time(&args, now);
+	ef_add_int(&args, count);
 	SPI_connect();
-	if (ef_execute(&statements[END_CHILD], &args) != 1)
+	if (ef_execute(&statements[END_CHILDREN], &args) != 1)
 		ef_branch_is_gone();
 	row = ef_row(0, context);
 	pending = DatumGetInt32(ef_next_value(&row));
@@ -802,40 +811,73 @@ ef_store_change_join(const EfBranch *child, Jsonb *join, int32 pending, Timestam
 		ef_branch_is_gone();
 }
 
-void
-ef_store_mark_done(EfBranch *child)
+static Datum
+ints_datum(const Datum *ints, int count)
 {
-	EfArguments	args = {0};
-
-	ef_add_uuid(&args, &child->run.run_id);
-	ef_add_int(&args, child->branch_id);
-	ef_add_int(&args, child->row_step);
-	ef_add_int(&args, child->step);
-	ef_add_int(&args, child->data_step);
-	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
-	if (ef_execute_alone(&statements[MARK_DONE], &args) != 1)
-		ef_branch_is_gone();
-	delete_joined(child);
+	return PointerGetDatum(construct_array(unconstify(Datum *, ints), count, INT4OID, 4, true, TYPALIGN_INT));
 }
 
 void
-ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, EfBranchKey *released)
+ef_store_mark_done(const EfBranch *child, const EfEndedBranch *ended, int count)
 {
 	EfArguments	args = {0};
-	EfRow		row;
+	Datum		branch_ids[EF_MAX_SHARED];
+	Datum		row_steps[EF_MAX_SHARED];
+	Datum		steps[EF_MAX_SHARED];
+	Datum		data_steps[EF_MAX_SHARED];
+	int			i;
+
+	Assert(count <= EF_MAX_SHARED);
+	if (count == 0)
+		return;
+	for (i = 0; i < count; i++)
+	{
+		branch_ids[i] = Int32GetDatum(ended[i].branch_id);
+		row_steps[i] = Int32GetDatum(ended[i].row_step);
+		steps[i] = Int32GetDatum(ended[i].step);
+		data_steps[i] = Int32GetDatum(ended[i].data_step);
+	}
+	ef_add_uuid(&args, &child->run.run_id);
+	ef_add_arg(&args, ints_datum(branch_ids, count), false);
+	ef_add_arg(&args, ints_datum(row_steps, count), false);
+	ef_add_arg(&args, ints_datum(steps, count), false);
+	ef_add_arg(&args, ints_datum(data_steps, count), false);
+	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	if (ef_execute_alone(&statements[MARK_DONE], &args) != count)
+		ef_branch_is_gone();
+	for (i = 0; i < count; i++)
+	{
+		if (ended[i].joined)
+			delete_done(&child->run.run_id, ended[i].branch_id);
+	}
+}
+
+void
+ef_store_release_children(const EfBranch *ended, int32 first, int32 end, int32 step)
+{
+	EfArguments	args = {0};
+	EfBranchKey key = {.run_id = ended->run.run_id};
+	TimestampTz now = ef_now();
+	uint64		count;
+	uint64		i;
 
 	ef_add_uuid(&args, &ended->run.run_id);
 	ef_add_int(&args, ended->parent_id);
-	ef_add_int(&args, item);
-	ef_add_arg(&args, TimestampTzGetDatum(due_at), false);
-	ef_add_int(&args, ended->step);
+	ef_add_int(&args, first);
+	ef_add_int(&args, end);
+	ef_add_time(&args, now);
+	ef_add_int(&args, step);
 	SPI_connect();
-	if (ef_execute(&statements[RELEASE_CHILD], &args) != 1)
-		elog(ERROR, "branch %d of a Map is missing", item);
-	row = ef_row(0, CurrentMemoryContext);
-	memset(released, 0, sizeof(*released));
-	released->run_id = ended->run.run_id;
-	released->branch_id = DatumGetInt32(ef_next_value(&row));
+	count = ef_execute(&statements[RELEASE_CHILDREN], &args);
+	if (count != end - first)
+		elog(ERROR, "some of the branches %d to %d of a Map are missing", first, end - 1);
+	for (i = 0; i < count && !ended->in_query; i++)
+	{
+		EfRow		row = ef_row(i, CurrentMemoryContext);
+
+		key.branch_id = DatumGetInt32(ef_next_value(&row));
+		ef_announce_due(&key, now);
+	}
 	SPI_finish();
 }
 

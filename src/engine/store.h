@@ -43,6 +43,16 @@ typedef struct EfItem
 	Jsonb	   *details;		/* of the transition that its parent wrote for it; NULL: none */
 } EfItem;
 
+/* A branch that has succeeded, when its row does not say so yet. */
+typedef struct EfEndedBranch
+{
+	int32		branch_id;
+	int32		row_step;		/* as in EfBranch */
+	int32		step;
+	int32		data_step;
+	bool		joined;
+} EfEndedBranch;
+
 /* Load a branch and its run; false if there is no such branch.  Everything is allocated in branch->fixed. */
 extern bool ef_store_load_branch(const EfBranchKey *key, EfBranch *branch);
 
@@ -82,15 +92,17 @@ extern void ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id);
 extern Jsonb *ef_store_join_children(EfBranch *parent, int32 *last_step);
 
 /*
- * A branch has ended: its parent waits for one less, and is due when it waits for none.  Returns how many are
- * left, and how the parent joins them.  Locks the parent's row; raises EF000 when the parent waits no more.
+ * So many branches have ended: their parent waits for as many less, and is due when it waits for none.  Returns how
+ * many are left, and how the parent joins them.  Locks the parent's row; raises EF000 when the parent waits no more.
  */
-extern int32 ef_store_end_child(const EfBranch *child, TimestampTz now, Jsonb **join);
+extern int32 ef_store_end_children(const EfBranch *child, int count, TimestampTz now, Jsonb **join);
 extern void ef_store_change_join(const EfBranch *child, Jsonb *join, int32 pending, TimestampTz due_at);
-extern void ef_store_mark_done(EfBranch *child);
 
-/* Let the parent's branch of that number begin, later than the one that has ended. */
-extern void ef_store_release_child(const EfBranch *ended, int32 item, TimestampTz due_at, EfBranchKey *released);
+/* These siblings of a branch, or it itself, have succeeded. */
+extern void ef_store_mark_done(const EfBranch *child, const EfEndedBranch *ended, int count);
+
+/* Let the parent's branches of these numbers (up to end, without it) begin, later than step; announces them. */
+extern void ef_store_release_children(const EfBranch *ended, int32 first, int32 end, int32 step);
 
 /* Read again whether the branch was asked to cancel, in the newest snapshot; false if it is gone. */
 extern bool ef_store_load_cancel(EfBranch *branch);

@@ -88,14 +88,15 @@ ef_timer_start(EfTimer *timer, int64 microseconds)
 void
 ef_timer_stop(EfTimer *timer)
 {
-	if (get_timeout_active(timeout_id))
+	if (timer->set && get_timeout_active(timeout_id))
 		disable_timeout(timeout_id, false);
 	innermost = timer->outer;
 	if (timer->fired)
 		QueryCancelPending = false;
 	if (ef_timer_outer_fired(timer))
 		cancel_statement();
-	arm();
+	if (timer->set)
+		arm();
 }
 
 bool

@@ -290,6 +290,12 @@ ef_crash_suspicion(Oid database, const EfBranchKey *key, long *delay_ms)
 	return result;
 }
 
+bool
+ef_crash_has_suspects(void)
+{
+	return memory != NULL && memory->nsuspects > 0;
+}
+
 void
 ef_crash_forget(Oid database, const EfBranchKey *key)
 {

@@ -42,6 +42,9 @@ extern void ef_crash_excuse(void);
 /* This process ends in good order, but the branch made it do so.  The caller holds no lock. */
 extern void ef_crash_blame(Oid database, const EfBranchKey *key);
 
+/* Is any branch suspected? */
+extern bool ef_crash_has_suspects(void);
+
 /* What to do with a branch that is due; *delay_ms is set with EF_SUSPICION_LATER. */
 extern EfSuspicion ef_crash_suspicion(Oid database, const EfBranchKey *key, long *delay_ms);
 extern void ef_crash_forget(Oid database, const EfBranchKey *key);

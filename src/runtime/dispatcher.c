@@ -591,8 +591,14 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged
 		forget_known(unknown, &db->ready[(db->ready_head + i) % ef_shared->queue_size]);
 	for (i = 0; i <= EF_MAX_WORKERS; i++)
 	{
-		if (db->workers[i].state == EF_WORKER_BUSY)
-			forget_known(unknown, &db->workers[i].entry);
+		const EfWorkerSlot *worker = &db->workers[i];
+		int			j;
+
+		if (worker->state != EF_WORKER_BUSY)
+			continue;
+		forget_known(unknown, &worker->entry);
+		for (j = 0; j < worker->nended; j++)
+			forget_known(unknown, &worker->ended[j]);
 	}
 
 	nqueued = queue_unknown(db, unknown, branches, n, now, &wake, &found);

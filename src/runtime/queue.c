@@ -124,6 +124,15 @@ ef_queue_take(EfDatabaseSlot *db, EfEntry *entry, EfWakeList *wake)
 }
 
 /*
+ * The branch that would be taken next, or NULL.
+ */
+const EfEntry *
+ef_queue_first(const EfDatabaseSlot *db)
+{
+	return db->nready > 0 && !is_held(db, READY_AT(db, 0)) ? READY_AT(db, 0) : NULL;
+}
+
+/*
  * Move timers that are due into the ready queue.  Those that find it full stay.
  */
 void

@@ -36,7 +36,7 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
-#include "engine/announce.h"
+#include "engine/engine.h"
 
 #define EF_MAX_WORKERS		64	/* per database */
 #define EF_MAX_PROBES		2	/* databases that are looked at, at the same time */
@@ -73,6 +73,8 @@ typedef struct EfWorkerSlot
 	Latch	   *latch;
 	bool		leave;			/* asked to leave: the pool shrinks */
 	EfEntry		entry;			/* what it advances, while BUSY */
+	EfEntry		ended[EF_MAX_SHARED];	/* branches that have ended in the same, open transaction */
+	int			nended;
 	TimestampTz since;			/* of the state */
 } EfWorkerSlot;
 
@@ -188,6 +190,7 @@ extern void ef_queue_announce(EfDatabaseSlot *db, const EfEntry *entry, Timestam
 extern void ef_queue_put_back(EfDatabaseSlot *db, EfEntry *entry, TimestampTz now, EfWakeList *wake);
 extern bool ef_queue_refill(EfDatabaseSlot *db, const EfEntry *entry, TimestampTz now, EfWakeList *wake);
 extern bool ef_queue_take(EfDatabaseSlot *db, EfEntry *entry, EfWakeList *wake);
+extern const EfEntry *ef_queue_first(const EfDatabaseSlot *db);
 extern void ef_queue_fire_timers(EfDatabaseSlot *db, TimestampTz now, EfWakeList *wake);
 extern bool ef_queue_runs_low(const EfDatabaseSlot *db);
 extern void ef_queue_lower_horizon(EfDatabaseSlot *db, TimestampTz horizon, EfWakeList *wake);

@@ -4,10 +4,12 @@
  *	  A worker: takes branches from its database's ready queue and advances them.
  *
  * It goes on with a branch, transaction after transaction, until the branch
- * waits or ends.  A transaction that fails is repeated later, after a delay that
- * grows with the failures in a row.  If the process dies the branch goes back
- * into the queue; if it cannot even do that (kill -9), the server restarts and
- * the tables tell.  A branch that crashes its process again and again is parked:
+ * waits or ends.  When many branches of a run are ready, several that end one
+ * after the other share a transaction.  A transaction that fails is repeated
+ * later, after a delay that grows with the failures in a row; what shared it
+ * is repeated one by one, and transactions are not shared for a while.  If the
+ * process dies the branch goes back into the queue; if it cannot even do that
+ * (kill -9), the server restarts and the tables tell.  A branch that crashes its process again and again is parked:
  * see crash.c.
  *
  *-------------------------------------------------------------------------
@@ -38,6 +40,13 @@
  */
 #define MAX_BUSY_DELAY_MS 5000
 
+/*
+ * After a shared transaction has failed, by a deadlock perhaps or because one of its activities took long, so many
+ * are not shared: four times as many with each that fails, half as many with each that succeeds.
+ */
+#define MIN_UNSHARED 256
+#define MAX_UNSHARED 65536
+
 /* Counting further would not change any delay. */
 #define MAX_TRIES 1000
 
@@ -54,7 +63,8 @@ static void leave_idle_stack(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static bool take_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static void finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed, long delay_ms);
 static void advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
-static EfAdvanceResult advance_once(const EfBranchKey *key, bool reset_session, EfSuspicion suspicion);
+static EfAdvanceResult advance_once(EfDatabaseSlot *db, EfWorkerSlot *worker, bool reset_session,
+									EfSuspicion suspicion);
 
 void
 ef_worker_main(Datum main_arg)
@@ -183,6 +193,25 @@ ef_worker_gone(EfDatabaseSlot *db, EfWorkerSlot *worker)
 }
 
 /*
+ * The transaction in which they ended has failed: they are to be repeated at once, each by itself.
+ */
+static void
+give_back_ended(EfDatabaseSlot *db, EfWorkerSlot *worker, TimestampTz now, EfWakeList *wake)
+{
+	int			i;
+
+	for (i = 0; i < worker->nended; i++)
+	{
+		EfEntry    *entry = &worker->ended[i];
+
+		entry->tries = 1;
+		entry->due_at = now;
+		ef_queue_put_back(db, entry, now, wake);
+	}
+	worker->nended = 0;
+}
+
+/*
  * The process dies in the middle of a branch: somebody else is to go on with it.
  * As it may be the branch that killed the process, that counts as a failure.
  * The caller holds the slot's lock.
@@ -196,6 +225,7 @@ ef_worker_give_back(EfDatabaseSlot *db, EfWorkerSlot *worker, EfWakeList *wake)
 	entry->tries = Min(entry->tries + 1, MAX_TRIES);
 	entry->due_at = TimestampTzPlusMilliseconds(now, ef_repeat_delay_ms(entry->tries));
 	ef_queue_put_back(db, entry, now, wake);
+	give_back_ended(db, worker, now, wake);
 }
 
 static void
@@ -255,7 +285,10 @@ finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed
 	worker->state = EF_WORKER_AWAKE;
 	db->advances += advances;
 	if (failed)
+	{
 		db->failures++;
+		give_back_ended(db, worker, ef_now(), &wake);
+	}
 	if (delay_ms >= 0)
 	{
 		TimestampTz now = ef_now();
@@ -288,6 +321,13 @@ report_entry(const EfEntry *entry)
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
+static void
+begin_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	ef_crash_begin(db - ef_shared->databases, worker - db->workers, db->database, &worker->entry.key);
+	report_entry(&worker->entry);
+}
+
 /*
  * When is the branch to be looked at again?  In so many milliseconds, or never (-1).
  */
@@ -315,6 +355,77 @@ delay_of_return(EfEntry *entry, EfAdvanceResult result, bool failed)
 	return -1;
 }
 
+/* ---- sharing a transaction ---- */
+
+static int	unshared;			/* how many transactions were not to be shared after the last failure */
+static int	unshared_left;
+
+/* May the transaction that begins with this branch be shared?  Not while some branch is suspected of crashes. */
+static bool
+may_share(const EfEntry *entry)
+{
+	if (unshared_left > 0)
+	{
+		unshared_left--;
+		return false;
+	}
+	return entry->tries == 0 && !ef_crash_has_suspects();
+}
+
+/* Returns how many branches have ended in the transaction besides the last one.  If it failed, they are kept. */
+static int
+end_sharing(EfWorkerSlot *worker, bool failed)
+{
+	int			count = worker->nended;
+
+	if (count == 0)
+		return 0;
+	if (failed)
+		unshared_left = unshared = Min(Max(4 * unshared, MIN_UNSHARED), MAX_UNSHARED);
+	else
+	{
+		unshared /= 2;
+		worker->nended = 0;
+	}
+	return count;
+}
+
+/*
+ * Take another branch of the same run, to go on with it in the open transaction.  Only if there are more of them
+ * than workers, or it would keep one of these from it.
+ */
+static bool
+take_sibling(EfDatabaseSlot *db, EfWorkerSlot *worker, EfAdvanceResult result)
+{
+	EfEntry    *entry = &worker->entry;
+	EfWakeList	wake = {0};
+	const EfEntry *first;
+	long		delay_ms;
+	bool		taken = false;
+
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	first = db->nready > db->nworkers ? ef_queue_first(db) : NULL;
+	if (first && first->tries == 0 && memcmp(&first->key.run_id, &entry->key.run_id, sizeof(pg_uuid_t)) == 0)
+	{
+		if (result == EF_ADVANCE_CLOSED)
+			worker->ended[worker->nended++] = *entry;
+		else if ((delay_ms = delay_of_return(entry, result, false)) >= 0)
+		{
+			TimestampTz now = ef_now();
+
+			entry->due_at = TimestampTzPlusMilliseconds(now, delay_ms);
+			ef_queue_put_back(db, entry, now, &wake);
+		}
+		taken = ef_queue_take(db, entry, &wake);
+	}
+	LWLockRelease(db->lock);
+
+	ef_wake_all(&wake);
+	if (taken)
+		begin_entry(db, worker);
+	return taken;
+}
+
 /*
  * Advance the branch in worker->entry, one transaction after the other.
  */
@@ -335,8 +446,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 		finish_entry(db, worker, 0, false, delay_ms);
 		return;
 	}
-	ef_crash_begin(db - ef_shared->databases, worker - db->workers, db->database, &entry->key);
-	report_entry(entry);
+	begin_entry(db, worker);
 	PG_TRY();
 	{
 		ErrorContextCallback context;
@@ -349,8 +459,15 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 
 		while (result == EF_ADVANCE_MORE)
 		{
-			result = advance_once(&entry->key, !begun, suspicion);
+			result = advance_once(db, worker, !begun, suspicion);
 			begun = true;
+			advances += end_sharing(worker, false);
+			/* Not of the parent whose branches have ended: it comes next. */
+			if (result == EF_ADVANCE_APART)
+			{
+				result = EF_ADVANCE_MORE;
+				continue;
+			}
 			if (result == EF_ADVANCE_MORE)
 				ef_crash_progress(ef_claimed_step());
 			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER && result != EF_ADVANCE_NOT_DUE)
@@ -368,11 +485,13 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	PG_CATCH();
 	{
 		/* Steps that fail because their run was ended, or the extension is being dropped, are no news. */
-		ef_process_recover(db->recheck || db->leaving || geterrcode() == EF_ERRCODE_BRANCH_GONE);
+		ef_process_recover(db->recheck || db->leaving || geterrcode() == EF_ERRCODE_BRANCH_GONE || ef_shared_too_long());
 		failed = true;
 	}
 	PG_END_TRY();
 
+	if (failed)
+		(void) end_sharing(worker, true);
 	/* nothing is held any more unless the branch goes on, or the transaction failed */
 	if (failed || result == EF_ADVANCE_MORE)
 		ef_release_branch();
@@ -388,7 +507,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
  * run, of another role perhaps, may have left in the session.
  */
 static EfAdvanceResult
-advance_once(const EfBranchKey *key, bool reset_session, EfSuspicion suspicion)
+advance_once(EfDatabaseSlot *db, EfWorkerSlot *worker, bool reset_session, EfSuspicion suspicion)
 {
 	EfAdvanceResult result;
 
@@ -397,10 +516,15 @@ advance_once(const EfBranchKey *key, bool reset_session, EfSuspicion suspicion)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (reset_session)
 		ef_reset_session();
+	if (may_share(&worker->entry))
+		ef_begin_to_share();
 	if (suspicion == EF_SUSPICION_PARK)
-		result = ef_park_branch(key, EF_CRASHES_TO_PARK);
+		result = ef_park_branch(&worker->entry.key, EF_CRASHES_TO_PARK);
 	else
-		result = ef_advance_branch(key);
+		result = ef_advance_branch(&worker->entry.key);
+	while (result != EF_ADVANCE_APART && ef_may_share() && take_sibling(db, worker, result))
+		result = ef_advance_sibling(&worker->entry.key);
+	ef_store_ended();
 	if (suspicion != EF_SUSPICION_NONE)
 		ForceSyncCommit();
 	PopActiveSnapshot();
