@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 
 #include "engine/history.h"
+#include "engine/insert.h"
 #include "engine/rights.h"
 #include "engine/saga.h"
 #include "engine/statement.h"
@@ -112,12 +113,12 @@ static EfStatement statements[STATEMENT_COUNT] = {
 	},
 	[INSERT_BRANCH] = {
 		"INSERT INTO expense_flow.branch"
-		" (run_id, branch_id, parent_id, item, step, data_step, status, due_at, entered_at, state, workflow_id, context,"
-		" variables, pending)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+		" (run_id, branch_id, parent_id, item, step, data_step, status, retry_count, retrier_counts, due_at, entered_at,"
+		" state, workflow_id, context, variables, pending)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
 		" ON CONFLICT (workflow_id) WHERE workflow_id IS NOT NULL DO NOTHING",
-		14, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
-		TEXTOID, JSONBOID, JSONBOID, INT4OID}
+		16, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT4OID}
 	},
 	[UPDATE_BRANCH_STEP] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6"
@@ -519,6 +520,7 @@ ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 bool
 ef_store_insert_branch(const EfBranch *branch)
 {
+	const char *workflow_id = branch->branch_id == 0 ? branch->run.workflow_id : NULL;
 	EfArguments	args = {0};
 
 	ef_add_uuid(&args, &branch->run.run_id);
@@ -528,14 +530,20 @@ ef_store_insert_branch(const EfBranch *branch)
 	ef_add_int(&args, branch->step);
 	ef_add_int(&args, branch->data_step);
 	ef_add_arg(&args, CharGetDatum(branch->status), false);
+	ef_add_arg(&args, Int16GetDatum(0), false);
+	ef_add_arg(&args, (Datum) 0, true);
 	ef_add_time(&args, branch->due_at);
 	ef_add_arg(&args, TimestampTzGetDatum(branch->entered_at), branch->entered_at == 0);
 	ef_add_text(&args, branch->state->name);
-	ef_add_text(&args, branch->branch_id == 0 ? branch->run.workflow_id : NULL);
+	ef_add_text(&args, workflow_id);
 	ef_add_jsonb(&args, branch->context);
 	ef_add_jsonb(&args, branch->variables);
 	ef_add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
-	return ef_execute_alone(&statements[INSERT_BRANCH], &args) == 1;
+	if (workflow_id != NULL)
+		return ef_execute_alone(&statements[INSERT_BRANCH], &args) == 1;
+	/* nothing to be in conflict with */
+	ef_insert_row("branch", &statements[INSERT_BRANCH], &args);
+	return true;
 }
 
 void
@@ -1002,7 +1010,7 @@ ef_store_insert_run(const EfRun *run)
 	ef_add_arg(&args, UUIDPGetDatum(&run->parent_run_id), !run->has_parent);
 	ef_add_arg(&args, Int32GetDatum(run->parent_branch_id), !run->has_parent || run->parent_branch_id < 0);
 	ef_add_arg(&args, CharGetDatum(run->close_policy), !run->has_parent);
-	ef_execute_alone(&statements[INSERT_RUN], &args);
+	ef_insert_row("run", &statements[INSERT_RUN], &args);
 }
 
 void
@@ -1019,7 +1027,7 @@ ef_store_insert_transition(const EfBranch *branch, const EfTransition *transitio
 	ef_add_text(&args, transition->state);
 	ef_add_jsonb(&args, transition->output);
 	ef_add_jsonb(&args, transition->details);
-	ef_execute_alone(&statements[INSERT_TRANSITION], &args);
+	ef_insert_row("transition", &statements[INSERT_TRANSITION], &args);
 }
 
 void
@@ -1034,7 +1042,7 @@ ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
 	ef_add_text(&args, closing->error);
 	ef_add_text(&args, closing->cause);
 	ef_add_jsonb(&args, closing->variables);
-	ef_execute_alone(&statements[INSERT_CLOSED_RUN], &args);
+	ef_insert_row("closed_run", &statements[INSERT_CLOSED_RUN], &args);
 }
 
 /* ---- messages ---- */
