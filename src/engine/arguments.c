@@ -71,16 +71,21 @@ ef_optional_text_arg(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
-void
-ef_check_payload(Jsonb *payload, const char *name)
+static void
+check_size(int64 size, int limit, const char *name, const char *setting)
 {
-	int64		size = ef_data_limit > 0 ? asl_compact_size(payload) : 0;
-
-	if (size > ef_data_limit)
+	if (limit > 0 && size > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%s of " INT64_FORMAT " bytes is too large", name, size),
-				 errdetail("The setting expense_flow.data_limit allows %d bytes.", ef_data_limit)));
+				 errdetail("The setting expense_flow.%s allows %d bytes.", setting, limit)));
+}
+
+/* An input may well be larger than what states pass on, so its size is taken as it is rather than measured as text. */
+void
+ef_check_input(Jsonb *input, const char *name)
+{
+	check_size(VARSIZE(input), ef_input_limit, name, "input_limit");
 }
 
 Jsonb *
@@ -95,15 +100,20 @@ ef_payload_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 		return JsonbValueToJsonb(&null);
 	}
 	payload = PG_GETARG_JSONB_P(arg);
-	ef_check_payload(payload, name);
+	if (ef_data_limit > 0)
+		check_size(asl_compact_size(payload), ef_data_limit, name, "data_limit");
 	return payload;
 }
 
 Jsonb *
 ef_input_arg(FunctionCallInfo fcinfo, int arg)
 {
+	Jsonb	   *input;
+
 	ef_refuse_null(fcinfo, arg, "input");
-	return ef_payload_arg(fcinfo, arg, "input");
+	input = PG_GETARG_JSONB_P(arg);
+	ef_check_input(input, "input");
+	return input;
 }
 
 int

@@ -27,10 +27,10 @@ extern char *ef_optional_text_arg(FunctionCallInfo fcinfo, int arg);
 
 /* JSON for a run: null for NULL; raises program_limit_exceeded beyond expense_flow.data_limit. */
 extern Jsonb *ef_payload_arg(FunctionCallInfo fcinfo, int arg, const char *name);
-extern void ef_check_payload(Jsonb *payload, const char *name);
 
-/* The input of a run: the same, but not null. */
+/* The input of a run, not null; raises program_limit_exceeded beyond expense_flow.input_limit. */
 extern Jsonb *ef_input_arg(FunctionCallInfo fcinfo, int arg);
+extern void ef_check_input(Jsonb *input, const char *name);
 
 /* One of the words, by its number. */
 extern int	ef_word_arg(FunctionCallInfo fcinfo, int arg, const char *name, const char *const *words, int nwords);

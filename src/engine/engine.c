@@ -31,6 +31,7 @@
 double		ef_transaction_budget = 0.0;
 double		ef_iteration_budget = 2.0;
 char	   *ef_activity_search_path;
+int			ef_input_limit = 8 * 1024 * 1024;
 int			ef_data_limit = 256 * 1024;
 bool		ef_in_worker = false;
 
@@ -126,6 +127,11 @@ define_settings(void)
 							   NULL,
 							   &ef_activity_search_path, "\"$user\", public",
 							   PGC_SUSET, GUC_LIST_INPUT, check_activity_search_path, NULL, NULL);
+	DefineCustomIntVariable("expense_flow.input_limit",
+							"The size of an input above which a run is not started.",
+							"Measured as jsonb. Zero: no limit.",
+							&ef_input_limit, 8 * 1024 * 1024, 0, MaxAllocSize,
+							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
 	DefineCustomIntVariable("expense_flow.data_limit",
 							"The size of a payload above which a state fails with States.DataLimitExceeded.",
 							"Measured as compact JSON text. Zero: no limit.",

@@ -161,7 +161,7 @@ inputs_arg(FunctionCallInfo fcinfo, int arg, EfRunSet *set)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("input %d of %d is null", i + 1, set->count)));
-		ef_check_payload(DatumGetJsonbP(set->inputs[i]), "an input");
+		ef_check_input(DatumGetJsonbP(set->inputs[i]), "an input");
 	}
 }
 

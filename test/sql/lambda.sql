@@ -69,9 +69,9 @@ SELECT n, invoke(jsonb_build_object('FunctionName', n)) FROM unnest(ARRAY[
 SELECT p, invoke(p::jsonb) FROM unnest(ARRAY['{}', '[]', '"same"', '{"FunctionName": null}', '{"FunctionName": ""}', '{"FunctionName": 1}',
 	'{"FunctionName": "same", "Qualifier": 7}', '{"FunctionName": "same", "InvocationType": "Event"}']) p;
 
-SET expense_flow.data_limit = 0;
+SET expense_flow.input_limit = 0;
 SELECT left(invoke(jsonb_build_object('FunctionName', repeat('same', n))), 90) FROM unnest(ARRAY[500, 501, 10000000]) n;
-RESET expense_flow.data_limit;
+RESET expense_flow.input_limit;
 -- Its own events, as of any service's Task; ResultSelector sees the envelope.
 SELECT create_workflow('steps', '{"StartAt": "Invoke", "States": {
 	"Invoke": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "total", "Payload": {"a.$": "$.a", "b": 1}},
