@@ -50,6 +50,7 @@ typedef struct Pending
 	int64		steps_left;
 	MemoryContext context;
 	bool		progress;		/* of this pass */
+	List	   *passed_over;	/* keys of branches that this call leaves alone, because of an error */
 } Pending;
 
 typedef enum StepResult
@@ -77,6 +78,50 @@ advance(Pending *pending, const EfBranchKey *key)
 	return result;
 }
 
+static bool
+is_passed_over(const Pending *pending, const EfBranchKey *key)
+{
+	ListCell   *cell;
+
+	foreach(cell, pending->passed_over)
+	{
+		EfBranchKey *other = lfirst(cell);
+
+		if (other->branch_id == key->branch_id && memcmp(&other->run_id, &key->run_id, sizeof(pg_uuid_t)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * An error has been caught, and what it left was cleaned up.  Some are no reason not to repeat the step at once.  Where
+ * somebody wants us to stop, we do.  Any other is the branch's alone: others go on, and this one with the next call.
+ */
+static void
+deal_with_error(Pending *pending, const EfBranchKey *key, ErrorData *edata)
+{
+	EfBranchKey *copy;
+
+	if (edata->sqlerrcode == EF_ERRCODE_BRANCH_GONE || ef_is_repeatable(edata->sqlerrcode))
+	{
+		FreeErrorData(edata);
+		return;
+	}
+	if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(edata);
+	MemoryContextSwitchTo(pending->context);
+	copy = palloc(sizeof(EfBranchKey));
+	*copy = *key;
+	pending->passed_over = lappend(pending->passed_over, copy);
+	ereport(WARNING,
+			(errcode(edata->sqlerrcode),
+			 errmsg("could not advance run %s, branch %d: %s",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&key->run_id))), key->branch_id,
+					edata->message),
+			 edata->detail ? errdetail_internal("%s", edata->detail) : 0));
+	FreeErrorData(edata);
+}
+
 /* Advance the branch in a subtransaction.  False if it is to be repeated in a new transaction. */
 static bool
 try_to_advance(Pending *pending, const EfBranchKey *key, EfAdvanceResult *result)
@@ -102,9 +147,7 @@ try_to_advance(Pending *pending, const EfBranchKey *key, EfAdvanceResult *result
 		RollbackAndReleaseCurrentSubTransaction();
 		CurrentResourceOwner = owner;
 		ef_release_branch();
-		if (edata->sqlerrcode != EF_ERRCODE_BRANCH_GONE && !ef_is_repeatable(edata->sqlerrcode))
-			ReThrowError(edata);
-		FreeErrorData(edata);
+		deal_with_error(pending, key, edata);
 		success = false;
 	}
 	PG_END_TRY();
@@ -113,9 +156,9 @@ try_to_advance(Pending *pending, const EfBranchKey *key, EfAdvanceResult *result
 	return success;
 }
 
-/* Commit; false if that failed in a way that is to be repeated (a new transaction has begun in any case). */
+/* Commit; false if that failed (a new transaction has begun in any case). */
 static bool
-try_to_commit(Pending *pending)
+try_to_commit(Pending *pending, const EfBranchKey *key)
 {
 	volatile bool success = true;
 
@@ -131,9 +174,7 @@ try_to_commit(Pending *pending)
 		edata = CopyErrorData();
 		FlushErrorState();
 		ef_release_branch();
-		if (!ef_is_repeatable(edata->sqlerrcode))
-			ReThrowError(edata);
-		FreeErrorData(edata);
+		deal_with_error(pending, key, edata);
 		success = false;
 	}
 	PG_END_TRY();
@@ -150,7 +191,7 @@ step(Pending *pending, const EfBranchKey *key)
 		SPI_rollback();
 		return STEP_REPEAT;
 	}
-	if (!try_to_commit(pending))
+	if (!try_to_commit(pending, key))
 		return STEP_REPEAT;
 	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_NOT_DUE || result == EF_ADVANCE_LATER)
 		return STEP_DONE;
@@ -175,7 +216,7 @@ drive(Pending *pending, const EfBranchKey *key)
 {
 	int			failures = 0;
 
-	while (pending->steps_left > 0)
+	while (pending->steps_left > 0 && !is_passed_over(pending, key))
 	{
 		StepResult	result;
 
@@ -306,7 +347,7 @@ read_arguments(FunctionCallInfo fcinfo, Pending *pending)
 Datum
 ef_run_pending(PG_FUNCTION_ARGS)
 {
-	Pending		pending;
+	Pending		pending = {0};
 
 	check_context(fcinfo);
 	read_arguments(fcinfo, &pending);

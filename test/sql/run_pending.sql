@@ -116,3 +116,15 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advis
 CREATE OR REPLACE FUNCTION pending_sleep() RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(0)';
 CALL expense_flow.run_pending('2 hours');
 SELECT status FROM expense_flow.runs WHERE workflow_id = 'sleep';
+
+-- A branch that the engine cannot advance does not keep others back.
+SELECT expense_flow.start_workflow('pending_steps', jsonb_build_object('n', n), 'beside a broken one ' || n, start_delay => make_interval(hours => n)) IS NOT NULL AS started
+	FROM generate_series(1, 3) n;
+UPDATE expense_flow.branch SET data_step = 77 WHERE workflow_id = 'beside a broken one 2';
+SET client_min_messages = error;
+CALL expense_flow.run_pending('4 hours');
+SET client_min_messages = warning;
+SELECT workflow_id, status FROM expense_flow.runs WHERE workflow_id LIKE 'beside%' ORDER BY 1;
+UPDATE expense_flow.branch SET data_step = 0 WHERE workflow_id = 'beside a broken one 2';
+CALL expense_flow.run_pending('4 hours');
+SELECT workflow_id, status FROM expense_flow.runs WHERE workflow_id LIKE 'beside%' ORDER BY 1;
