@@ -379,7 +379,7 @@ join(EfVisit *visit)
 
 	ef_read_join(branch->context, &how);
 	branch->context = NULL;
-	if (how.failure.name)
+	if (how.step > 0)
 	{
 		visit->failure = how.failure;
 		visit->branch_failed = true;

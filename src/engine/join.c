@@ -27,7 +27,7 @@
  *	 {"count": n}			the number of branches, with a window
  *	 {"tolerated": n}		failures up to which a Map goes on, where there are any
  *	 {"failed": n}			failures so far, of those
- *	 {"error": …, "cause": …, "step": n}	the failure that ended them all, and its step; or
+ *	 {"error": …, "cause": …, "step": n}	the failure that ended them all (no error: without a name), and its step; or
  *							Canceled, while others have not ended yet
  *
  *-------------------------------------------------------------------------
@@ -104,7 +104,7 @@ ef_make_join(const EfJoin *join)
 {
 	JsonbParseState *state = NULL;
 
-	if (join->window == 0 && join->tolerated == 0 && join->failure.name == NULL)
+	if (join->window == 0 && join->tolerated == 0 && join->step == 0)
 		return NULL;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (join->window > 0)
@@ -117,7 +117,7 @@ ef_make_join(const EfJoin *join)
 		ef_push_int(&state, "tolerated", join->tolerated);
 		ef_push_int(&state, "failed", join->failed);
 	}
-	if (join->failure.name)
+	if (join->step > 0)
 	{
 		ef_push_text(&state, "error", join->failure.name);
 		ef_push_text(&state, "cause", join->failure.cause);
@@ -183,8 +183,6 @@ fail_parent(const EfBranch *child, EfJoin *join, const AslError *failure, Timest
 	"the number of failed iterations is greater than what is tolerated"};
 
 	join->failure = join->tolerated > 0 ? exceeded : *failure;
-	if (join->failure.name == NULL)
-		join->failure.name = "";
 	join->step = child->step;
 	change_join(child, join, 0, now);
 	ef_store_delete_children(&child->run.run_id, child->parent_id);

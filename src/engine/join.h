@@ -18,8 +18,8 @@ typedef struct EfJoin
 	int64		count;			/* of the branches, with a window */
 	int64		tolerated;		/* failures up to which a Map goes on */
 	int64		failed;			/* so far, of those */
-	AslError	failure;		/* of the state, when there is a name */
-	int32		step;			/* of that failure */
+	int32		step;			/* of the failure that ends the state; 0: none yet */
+	AslError	failure;
 } EfJoin;
 
 /* As it is kept in branch.context; NULL: all zero. */

@@ -180,3 +180,12 @@ SELECT expense_flow.create_workflow('map_many', '{"StartAt": "M", "States": {"M"
 	"N": {"Type": "Pass", "Result": "caught", "End": true}}}');
 SELECT output = input FROM (SELECT jsonb_agg(i) AS input FROM generate_series(1, 2200) i) x, expense_flow.run_workflow('map_many', input) output;
 SELECT expense_flow.run_workflow('map_many', (SELECT jsonb_agg(i % 1500) FROM generate_series(1, 2200) i));
+
+-- A failure without an error name stays without one.
+SELECT expense_flow.create_workflow('map_nameless', '{"StartAt": "P", "States": {"P": {"Type": "Parallel", "End": true, "Branches": [{"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$", "End": true,
+	"Iterator": {"StartAt": "F", "States": {"F": {"Type": "Fail"}}}}}}]}}}');
+SELECT expense_flow.run_workflow('map_nameless', '[1, 2]');
+SELECT expense_flow.start_workflow('map_nameless', '[1, 2]', 'map_nameless', start_delay => '1 hour') IS NOT NULL AS started;
+CALL expense_flow.run_pending('2 hours');
+SELECT status, error IS NULL AS nameless, error, cause FROM expense_flow.find_runs('map_nameless');
+SELECT type, details FROM expense_flow.history WHERE run_id = (SELECT run_id FROM expense_flow.find_runs('map_nameless')) AND details ->> 'input' IS NULL ORDER BY event_id;
