@@ -108,7 +108,7 @@ SELECT start_workflow('token', '{"name": 1}', 'token 3', start_delay => '1 hour'
 CALL run_pending(skip => '2 hours');
 SELECT workflow_id, status, error, cause FROM runs WHERE workflow_id IN ('token 2', 'token 3') ORDER BY 1;
 SELECT type FROM history WHERE run_id = (SELECT run_id FROM find_runs('token 2')) ORDER BY event_id;
-SELECT count(*) FROM activity_task;
+SELECT count(*) FROM activity_task WHERE status <> 'C';
 
 -- test_state() calls the function too, and a mock is the whole response.
 SELECT jsonb_pretty(test_state('{"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "total", "Payload.$": "$"},
