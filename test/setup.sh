@@ -1,6 +1,6 @@
 # Sourced by test/check, test/check_long and test/with_server: what all do first, and counting.
 #
-#   set_up ARGS...	packages; a place where the user that servers run as can work; build and install
+#   set_up ARGS...	packages (packages_options: what test/packages is told); a place where the user that servers run as can work; build and install
 #
 # Sets top (the checkout, or its copy).  Where that user cannot read the checkout (root's home, say), the
 # calling script is run once more in a copy of the tree, with the same arguments.
@@ -71,7 +71,7 @@ lock_tree()
 
 set_up()
 {
-	"$top/test/packages" || return 1
+	"$top/test/packages" ${packages_options:-} || return 1
 	if ! readable_tree; then run_in_copy "$@"; fi
 	lock_tree
 	COPT=${COPT--Werror} "$top/test/private_server" install 9<&-
