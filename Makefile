@@ -3,7 +3,7 @@
 #   make, make install, make installcheck    as for every PGXS extension
 #   make check    everything from nothing: packages (as root), build, private server, all tests
 #   make check-debug    make check with assertions and the compiler's undefined behaviour sanitizer
-#   make check-long    the same set-up, then what takes long: fuzzing of the language, crashes
+#   make check-long    the same set-up, then what takes long: fuzzing of the language, crashes, models
 #   make conformance    the same set-up, then the recorded cases of the language, each failing one shown
 #   make demo     the same set-up, then a guided tour on the private server
 #   make bench    the same set-up, then the benchmarks (test/bench/run)
@@ -55,7 +55,8 @@ PGFILEDESC = "expense_flow - durable workflows"
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 SQL_PARTS = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
-DATA = $(sort $(wildcard sql/upgrade/$(EXTENSION)--*.sql))
+# What was released, and updates (test/README, "Releases").
+DATA = $(filter-out %/$(EXTENSION)--$(EXTVERSION).sql,$(sort $(wildcard sql/upgrade/$(EXTENSION)--*.sql)))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
