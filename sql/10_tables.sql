@@ -131,7 +131,7 @@ CREATE TABLE history_event_type
 	code				"char" PRIMARY KEY,
 	name				text NOT NULL UNIQUE,
 	at_begin			boolean NOT NULL,
-	carries				text CHECK (carries OPERATOR(pg_catalog.=) ANY (ARRAY['input', 'output', 'failure', 'start']))
+	carries				text CHECK (carries OPERATOR(pg_catalog.=) ANY (ARRAY['input', 'output', 'failure', 'start', 'update']))
 );
 COMMENT ON TABLE history_event_type IS 'The letters of transition.events: the history event''s name, and whether it happened when the transition began (else when it was done), and what its details are (NULL: nothing).';
 

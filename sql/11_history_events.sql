@@ -9,7 +9,8 @@
  * entered with, or left with, or a failure, or who started an attempt.  A
  * failure's error and cause (and attempt, retry_at where it is retried) are in
  * the transition's details; no transition has two failures.  So are worker and
- * started_at, which is the time of the event that carries 'start'.
+ * started_at, which is the time of the event that carries 'start'; and the name
+ * and id of an update that a Task has taken.
  */
 
 INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
@@ -30,7 +31,7 @@ INSERT INTO history_event_type (code, name, at_begin, carries) VALUES
 	('m', 'MapStateExited', false, 'output'),
 	('a', 'TaskScheduled', true, NULL),
 	('b', 'TaskStarted', true, NULL),
-	('d', 'TaskSucceeded', false, NULL),
+	('d', 'TaskSucceeded', false, 'update'),
 	('e', 'TaskFailed', false, 'failure'),
 	('g', 'TaskTimedOut', false, 'failure'),
 	('o', 'TaskSubmitted', false, NULL),

@@ -170,6 +170,7 @@ CREATE VIEW history WITH (security_barrier) AS
 					WHEN 'input' THEN pg_catalog.jsonb_build_object('input', t.prior)
 					WHEN 'output' THEN pg_catalog.jsonb_build_object('output', coalesce(t.data, t.prior))
 					WHEN 'failure' THEN t.details OPERATOR(pg_catalog.-) '{input,started_at,worker}'::text[]
+					WHEN 'update' THEN t.details OPERATOR(pg_catalog.->) 'update'
 					WHEN 'start' THEN t.details OPERATOR(pg_catalog.-) '{input,started_at,error,cause,details,attempt,retry_at}'::text[]
 				END
 			FROM (
@@ -219,4 +220,4 @@ CREATE VIEW history WITH (security_barrier) AS
 		) e
 	WHERE pg_catalog.pg_has_role(r.owner, 'USAGE') OR pg_catalog.pg_has_role(r.starter, 'USAGE');
 GRANT SELECT ON history TO PUBLIC;
-COMMENT ON VIEW history IS 'What happened in the runs that the current role may see, with the event names of AWS Step Functions, numbered from 1 in each run in causal order. details: {"input"} of a state or run that was entered, {"output"} of one that was left, {"error", "cause", …} of a failure. Ask for one run: WHERE run_id = … ORDER BY event_id.';
+COMMENT ON VIEW history IS 'What happened in the runs that the current role may see, with the event names of AWS Step Functions, numbered from 1 in each run in causal order. details: {"input"} of a state or run that was entered, {"output"} of one that was left, {"error", "cause", …} of a failure, {"update", "update_id"} of a TaskSucceeded that has taken an update. Ask for one run: WHERE run_id = … ORDER BY event_id.';

@@ -22,6 +22,8 @@
 #define EF_ERRCODE_RESULT_NOT_READY			MAKE_SQLSTATE('E', 'F', '0', '0', '9')
 #define EF_ERRCODE_REQUEST_DIFFERS			MAKE_SQLSTATE('E', 'F', '0', '1', '0')
 #define EF_ERRCODE_TASK_NOT_OPEN				MAKE_SQLSTATE('E', 'F', '0', '1', '1')
+#define EF_ERRCODE_UPDATE_NOT_TAKEN			MAKE_SQLSTATE('E', 'F', '0', '1', '2')
+#define EF_ERRCODE_UPDATE_NOT_ANSWERED		MAKE_SQLSTATE('E', 'F', '0', '1', '3')
 #define EF_ERRCODE_RAISED_BY_FAIL			MAKE_SQLSTATE('E', 'F', '1', '0', '0')
 
 #endif							/* EF_ERRCODES_H */

@@ -335,7 +335,7 @@ static bool
 is_to_be_raised(const Execution *exec, const ErrorData *edata)
 {
 	if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return !ef_in_worker || ef_timer_outer_fired(&exec->timer);
+		return exec->call->nested || !ef_in_worker || ef_timer_outer_fired(&exec->timer);
 	if (ProcDiePending)
 		return true;
 	if (edata->sqlerrcode == ERRCODE_DISK_FULL)

@@ -29,6 +29,7 @@ typedef struct EfActivityCall
 	int64		remaining;		/* microseconds of the run; PG_INT64_MAX: no deadline */
 	bool		whole_input;	/* the input is the function's one argument, whatever keys it has */
 	bool		restricted;		/* leave nothing behind in this session */
+	bool		nested;			/* inside a statement of somebody else's, who is to hear of a request to cancel it */
 	bool		fire_triggers;	/* fire deferred triggers before leaving the role; not inside a query */
 
 	/*

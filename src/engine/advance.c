@@ -29,6 +29,7 @@
 #include "engine/state.h"
 #include "engine/store.h"
 #include "engine/task.h"
+#include "engine/update.h"
 
 /* How long states that do no work may share a transaction. */
 #define LONGEST_WITHOUT_WORK (200 * INT64CONST(1000))
@@ -197,6 +198,7 @@ fail(EfVisit *visit, EfEnd *end)
 	EfBranch   *branch = visit->branch;
 	bool		canceled;
 
+	ef_give_up_update(branch, &visit->failure);
 	if (ef_is_compensation(branch))
 	{
 		ef_add_event(visit, EF_EVENT_COMPENSATION_FAILED);
@@ -222,6 +224,7 @@ static EfAdvanceResult
 time_out(EfBranch *branch, EfEnd *end)
 {
 	set_end(end, EF_RUN_TIMED_OUT, "States.Timeout", "the run took longer than its timeout");
+	ef_give_up_update(branch, &(AslError) {end->error, end->cause});
 	if (branch->parent_id == EF_NO_PARENT)
 		return close_run(branch, end);
 	if (!branch->in_query)
@@ -243,6 +246,8 @@ is_commit_due(const Advance *context)
 {
 	TimestampTz age;
 
+	if (context->branch->update)
+		return ef_is_update_answered(context->branch->update);
 	if (context->branch->in_query)
 		return false;
 	age = GetCurrentTimestamp() - (ef_shared_since() ? ef_shared_since() : context->began_at);
@@ -278,11 +283,13 @@ visit_and_store(Advance *context, EfAdvanceResult *result, EfEnd *end)
 	switch (outcome)
 	{
 		case EF_VISIT_LEFT:
+			ef_answer_update(&visit);
 			if (go_on(&visit))
 				return false;
 			*result = succeed(branch, end);
 			break;
 		case EF_VISIT_RESTS:
+			ef_note_retry(&visit);
 			*result = come_to_rest(&visit);
 			break;
 		case EF_VISIT_FORKED:

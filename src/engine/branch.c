@@ -28,6 +28,8 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "engine/branch.h"
@@ -226,6 +228,49 @@ ef_claim_branch(const EfBranchKey *key, bool wait, bool *busy)
 		return NULL;
 	}
 	return &claim.branch;
+}
+
+bool
+ef_is_claimed(const EfBranchKey *key)
+{
+	return claim.held && is_same_branch(key, &claim.key);
+}
+
+/* By the transaction, so that it may lock several, and an error releases them as it undoes what was done under them. */
+bool
+ef_lock_branch(const EfBranchKey *key)
+{
+	LOCKTAG		tag;
+
+	if (ef_is_claimed(key))
+		return false;
+	set_lock_tag(key, &tag);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+ef_unlock_branch(const EfBranchKey *key)
+{
+	LOCKTAG		tag;
+
+	set_lock_tag(key, &tag);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+void
+ef_wait_for_branch(const EfBranchKey *key, int timeout_ms)
+{
+	LOCKTAG		tag;
+	int			nest_level = NewGUCNestLevel();
+
+	/* If the session's own limit is shorter, that one counts. */
+	if (LockTimeout == 0 || LockTimeout > timeout_ms)
+		(void) set_config_option("lock_timeout", psprintf("%d", timeout_ms), PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	set_lock_tag(key, &tag);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AtEOXact_GUC(false, nest_level);
+	ef_unlock_branch(key);
 }
 
 void

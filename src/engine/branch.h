@@ -34,6 +34,7 @@ typedef struct EfBranch
 	char		canceled;		/* '\0': it was not asked to cancel */
 	char	   *cancel_reason;	/* NULL: none was given */
 	bool		in_query;		/* advanced inside a query (run_workflow): no commit, nothing to announce */
+	struct EfUpdate *update;	/* advanced for an update, in its sender's transaction: no commit; NULL: it is not */
 	char	  **awaits;			/* addresses of the messages that it waits for; meaningful while AWAITING */
 	int			nawaits;
 	TimestampTz timeout_at;		/* when it stops waiting for them; DT_NOEND: never */
@@ -71,6 +72,19 @@ extern uint64 ef_branch_hash(const pg_uuid_t *run_id, int32 branch_id);
  * (never when wait is true), else it is gone or not due.
  */
 extern EfBranch *ef_claim_branch(const EfBranchKey *key, bool wait, bool *busy);
+
+/*
+ * Take the lock that a claim takes, until the end of the (sub)transaction and without waiting.  False if another
+ * process has it, or this one has claimed the branch.
+ */
+extern bool ef_lock_branch(const EfBranchKey *key);
+extern void ef_unlock_branch(const EfBranchKey *key);
+
+/* Does this process advance the branch, by a claim? */
+extern bool ef_is_claimed(const EfBranchKey *key);
+
+/* Wait until no other process has it (deadlocks are found); raises lock_not_available when the time is over. */
+extern void ef_wait_for_branch(const EfBranchKey *key, int timeout_ms);
 
 /* The claim ends with this transaction: nobody may have the branch before its new state is visible. */
 extern void ef_release_branch_at_commit(void);

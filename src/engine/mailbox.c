@@ -128,6 +128,15 @@ set_awaits(EfBranch *branch, char *const *addresses, int naddresses)
 	MemoryContextSwitchTo(old);
 }
 
+void
+ef_rest_awaiting(EfVisit *visit, char *const *addresses, int naddresses, TimestampTz timeout_at)
+{
+	set_awaits(visit->branch, addresses, naddresses);
+	visit->branch->timeout_at = timeout_at;
+	visit->status = EF_BRANCH_AWAITING;
+	visit->due_at = timeout_at;
+}
+
 /* Nobody is sending to the run, and until this transaction ends nobody will. */
 static bool
 can_settle(const EfBranch *branch)
@@ -167,9 +176,6 @@ ef_await_message(EfVisit *visit, char *const *addresses, int naddresses, Timesta
 			settled = false;	/* another branch is consuming it */
 		}
 	}
-	set_awaits(branch, addresses, naddresses);
-	branch->timeout_at = timeout_at;
-	visit->status = EF_BRANCH_AWAITING;
-	visit->due_at = timeout_at;
+	ef_rest_awaiting(visit, addresses, naddresses, timeout_at);
 	return settled ? EF_AWAIT_RESTS : rest_unsettled(visit);
 }

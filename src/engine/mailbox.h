@@ -12,6 +12,7 @@
 
 /* The first words of addresses. */
 #define EF_ADDRESS_SIGNAL	"signal:"	/* and the signal's name */
+#define EF_ADDRESS_UPDATE	"update:"	/* and the update's name: no message comes, see update.c */
 #define EF_ADDRESS_TASK		"task:" /* and the branch's number: the outcome of its Task */
 
 typedef struct EfMessage
@@ -45,6 +46,9 @@ extern bool ef_receive_message(const EfBranch *branch, char *const *addresses, i
  */
 extern EfAwaitResult ef_await_message(EfVisit *visit, char *const *addresses, int naddresses,
 									  TimestampTz timeout_at, EfMessage *message);
+
+/* Let the visit rest until something comes for these addresses, as far as the branch itself is concerned. */
+extern void ef_rest_awaiting(EfVisit *visit, char *const *addresses, int naddresses, TimestampTz timeout_at);
 
 /* Does the branch await a message that has come? */
 extern bool ef_has_message(const EfBranch *branch);

@@ -18,14 +18,14 @@
 PG_FUNCTION_INFO_V1(ef_signal_workflow);
 
 char *
-ef_signal_arg(FunctionCallInfo fcinfo, int arg)
+ef_message_name_arg(FunctionCallInfo fcinfo, int arg, const char *kind)
 {
-	char	   *name = ef_name_arg(fcinfo, arg, "signal");
+	char	   *name = ef_name_arg(fcinfo, arg, kind);
 
 	if (strchr(name, ',') != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("name of a signal must not contain a comma: \"%s\"", name)));
+				 errmsg("the name of a signal or update must not contain a comma: \"%s\"", name)));
 	return name;
 }
 
@@ -46,7 +46,7 @@ Datum
 ef_signal_workflow(PG_FUNCTION_ARGS)
 {
 	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
-	char	   *signal = ef_signal_arg(fcinfo, 1);
+	char	   *signal = ef_message_name_arg(fcinfo, 1, "signal");
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 2, "payload");
 	EfRequest	request = {ef_optional_name_arg(fcinfo, 3, "request_id"), 0};
 	pg_uuid_t	run_id;

@@ -24,11 +24,13 @@
 #include "engine/rights.h"
 #include "engine/signal.h"
 #include "engine/store.h"
+#include "engine/update.h"
 #include "errcodes.h"
 
 PG_FUNCTION_INFO_V1(ef_start_workflow);
 PG_FUNCTION_INFO_V1(ef_start_workflows);
 PG_FUNCTION_INFO_V1(ef_signal_with_start);
+PG_FUNCTION_INFO_V1(ef_update_with_start);
 PG_FUNCTION_INFO_V1(ef_run_workflow);
 PG_FUNCTION_INFO_V1(ef_terminate_workflow);
 PG_FUNCTION_INFO_V1(ef_cancel_workflow);
@@ -265,22 +267,21 @@ ef_start_workflows(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* ---- signal_with_start ---- */
+/* ---- signal_with_start, update_with_start ---- */
 
 /* Was the request made to the workflow_id's run, the open one or the last that was closed? */
 static bool
-was_signaled(const char *workflow_id, const EfRequest *request, pg_uuid_t *run_id)
+was_sent(const char *workflow_id, const EfRequest *request, pg_uuid_t *run_id, Jsonb **answer)
 {
 	Oid			owner;
 	Oid			starter;
 	char		status;
-	Jsonb	   *answer;
 
 	return request->request_id != NULL &&
 		(ef_store_find_open_run(workflow_id, run_id, &owner, &starter) ||
 		 ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status)) &&
 		ef_may_access_run(GetUserId(), owner, starter) &&
-		ef_was_requested(run_id, request, &answer);
+		ef_was_requested(run_id, request, answer);
 }
 
 /*
@@ -292,7 +293,7 @@ ef_signal_with_start(PG_FUNCTION_ARGS)
 {
 	EfStartOptions options = {.on_conflict = EF_CONFLICT_USE_EXISTING};
 	char	   *workflow_id = ef_name_arg(fcinfo, 1, "workflow_id");
-	char	   *signal = ef_signal_arg(fcinfo, 2);
+	char	   *signal = ef_message_name_arg(fcinfo, 2, "signal");
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 3, "payload");
 	EfRequest	request = {ef_optional_name_arg(fcinfo, 9, "request_id"), ef_signal_digest(signal, payload)};
 	pg_uuid_t  *run_id = palloc(sizeof(pg_uuid_t));
@@ -304,7 +305,7 @@ ef_signal_with_start(PG_FUNCTION_ARGS)
 	options.delay = ef_interval_arg(fcinfo, 6, "start_delay", true);
 	options.timeout = ef_interval_arg(fcinfo, 7, "run_timeout", false);
 	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 8));
-	if (!was_signaled(workflow_id, &request, run_id))
+	if (!was_sent(workflow_id, &request, run_id, &answer))
 	{
 		ef_start_run(&options, input, workflow_id, run_id);
 		if (!ef_begin_request(run_id, &request, &answer))
@@ -312,6 +313,36 @@ ef_signal_with_start(PG_FUNCTION_ARGS)
 		notice_missing_workers();
 	}
 	PG_RETURN_UUID_P(run_id);
+}
+
+/*
+ * update_with_start(workflow text, workflow_id text, update text, payload jsonb, input jsonb, update_id text,
+ *					 timeout interval, on_reuse text, run_timeout interval, version integer) returns jsonb
+ */
+Datum
+ef_update_with_start(PG_FUNCTION_ARGS)
+{
+	EfStartOptions options = {.on_conflict = EF_CONFLICT_USE_EXISTING};
+	char	   *workflow_id = ef_name_arg(fcinfo, 1, "workflow_id");
+	char	   *update = ef_message_name_arg(fcinfo, 2, "update");
+	Jsonb	   *payload = ef_payload_arg(fcinfo, 3, "payload");
+	EfRequest	request = {ef_optional_text_arg(fcinfo, 5), ef_update_digest(update, payload)};
+	int64		timeout = ef_update_timeout_arg(fcinfo, 6);
+	pg_uuid_t	run_id;
+	Jsonb	   *answer;
+
+	ef_refuse_null(fcinfo, 4, "input");
+	options.on_reuse = reuse_arg(fcinfo, 7);
+	options.timeout = ef_interval_arg(fcinfo, 8, "run_timeout", false);
+	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 9));
+	if (!was_sent(workflow_id, &request, &run_id, &answer))
+	{
+		ef_start_run(&options, PG_GETARG_JSONB_P(4), workflow_id, &run_id);
+		if (!ef_begin_request(&run_id, &request, &answer))
+			answer = ef_send_update(&run_id, workflow_id, update, payload, &request, timeout);
+		notice_missing_workers();
+	}
+	PG_RETURN_JSONB_P(answer);
 }
 
 /* ---- run_workflow ---- */

@@ -22,6 +22,7 @@
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
+#include "engine/receive.h"
 #include "engine/saga.h"
 #include "engine/service.h"
 #include "engine/settings.h"
@@ -31,7 +32,6 @@
 
 #define LAMBDA_PREFIX "arn:aws:lambda:"
 #define SQL_PREFIX "sql:"
-#define SIGNAL_PREFIX "signal:"
 
 /* A branch that visits so many states in a transaction, none of which takes time, is in a loop. */
 #define MOST_STATES_BEFORE_CANCEL 100
@@ -343,8 +343,9 @@ ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
 	call->role = branch->run.owner;
 	call->subject = ef_branch_hash(&branch->run.run_id, branch->branch_id);
 	call->remaining = remaining_time(&branch->run);
-	call->fire_triggers = !branch->in_query;
-	call->restricted = branch->run.owner != GetUserId() && (branch->in_query || !ef_in_worker);
+	call->nested = branch->in_query || branch->update != NULL;
+	call->fire_triggers = !call->nested;
+	call->restricted = branch->run.owner != GetUserId() && (call->nested || !ef_in_worker);
 }
 
 EfVisitResult
@@ -382,70 +383,6 @@ ef_task_timeout_at(EfVisit *visit, TimestampTz *timeout_at)
 		return false;
 	*timeout_at = timeout > 0 && timeout < 1e11 ? visit->began_at + (TimestampTz) (timeout * USECS_PER_SEC) : DT_NOEND;
 	return true;
-}
-
-/* The addresses of signals whose names are separated by commas. */
-static int
-signal_addresses(const char *names, char ***addresses)
-{
-	int			count = 0;
-	const char *end;
-
-	*addresses = palloc((strlen(names) + 1) * sizeof(char *));
-	for (;; names = end + 1)
-	{
-		end = strchr(names, ',');
-		(*addresses)[count++] = psprintf(EF_ADDRESS_SIGNAL "%.*s",
-										 end ? (int) (end - names) : (int) strlen(names), names);
-		if (end == NULL)
-			return count;
-	}
-}
-
-/* What came: the payload, or where several signals were awaited, also which one. */
-static Jsonb *
-signal_result(const EfMessage *message, int nsignals)
-{
-	JsonbParseState *state = NULL;
-
-	if (nsignals == 1)
-		return message->payload;
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	ef_push_text(&state, "signal", message->address + strlen(EF_ADDRESS_SIGNAL));
-	ef_push_jsonb(&state, "payload", message->payload);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static EfVisitResult
-visit_signal_task(EfVisit *visit, const char *names)
-{
-	EfBranch   *branch = visit->branch;
-	TimestampTz timeout_at = branch->timeout_at;
-	EfMessage	message;
-	char	  **addresses;
-	int			count = signal_addresses(names, &addresses);
-
-	if (branch->status != EF_BRANCH_AWAITING)
-	{
-		if (!ef_task_timeout_at(visit, &timeout_at))
-			return EF_VISIT_FAILED;
-		ef_add_event(visit, EF_EVENT_SCHEDULED);
-		ef_add_event(visit, EF_EVENT_STARTED);
-	}
-	switch (ef_await_message(visit, addresses, count, timeout_at, &message))
-	{
-		case EF_AWAIT_RESTS:
-			return EF_VISIT_RESTS;
-		case EF_AWAIT_LATER:
-			return EF_VISIT_LATER;
-		case EF_AWAIT_TIMED_OUT:
-			ef_add_event(visit, EF_EVENT_TIMED_OUT);
-			set_failure(visit, "States.Timeout", psprintf("no signal \"%s\" came within the timeout", names));
-			return EF_VISIT_FAILED;
-		case EF_AWAIT_RECEIVED:
-			break;
-	}
-	return ef_finish_task(visit, signal_result(&message, count));
 }
 
 /* Register the Task's compensation, commit that, and only then do the work. */
@@ -487,8 +424,10 @@ visit_task(EfVisit *visit)
 		return visit_function(visit, resource + strlen(SQL_PREFIX));
 	if (strncmp(resource, EF_ACTIVITY_PREFIX, strlen(EF_ACTIVITY_PREFIX)) == 0)
 		return ef_visit_activity(visit, resource + strlen(EF_ACTIVITY_PREFIX));
-	if (strncmp(resource, SIGNAL_PREFIX, strlen(SIGNAL_PREFIX)) == 0)
-		return visit_signal_task(visit, resource + strlen(SIGNAL_PREFIX));
+	if (strncmp(resource, EF_ADDRESS_SIGNAL, strlen(EF_ADDRESS_SIGNAL)) == 0)
+		return ef_visit_signal(visit, resource + strlen(EF_ADDRESS_SIGNAL));
+	if (strncmp(resource, EF_ADDRESS_UPDATE, strlen(EF_ADDRESS_UPDATE)) == 0)
+		return ef_visit_update(visit, resource + strlen(EF_ADDRESS_UPDATE));
 	if (strncmp(resource, EF_WORKFLOW_PREFIX, strlen(EF_WORKFLOW_PREFIX)) == 0)
 		return ef_visit_child_run(visit, resource + strlen(EF_WORKFLOW_PREFIX));
 	set_failure(visit, "States.Runtime", psprintf("resources like \"%s\" are not supported", resource));
