@@ -43,6 +43,7 @@
 #include "engine/alias.h"
 #include "engine/arguments.h"
 #include "engine/history.h"
+#include "engine/hold.h"
 #include "engine/mailbox.h"
 #include "engine/signal.h"
 #include "engine/statement.h"
@@ -282,12 +283,15 @@ static void
 find_target(const pg_uuid_t *run_id, const char *workflow_id, Target *target)
 {
 	static EfStatement statement = {
-		"SELECT version_id, xmin FROM expense_flow.run WHERE run_id" EQ "$1",
+		"SELECT version_id, xmin, run_id OPERATOR(pg_catalog.<=) " EF_HELD_THROUGH
+		" FROM expense_flow.run WHERE run_id" EQ "$1",
 		1, {UUIDOID}
 	};
 	EfArguments args = {0};
 	EfRow		row;
+	bool		held;
 
+	ef_check_installation();
 	memset(target, 0, sizeof(*target));
 	target->run_id = *run_id;
 	target->workflow_id = workflow_id;
@@ -298,9 +302,16 @@ find_target(const pg_uuid_t *run_id, const char *workflow_id, Target *target)
 	row = ef_row(0, CurrentMemoryContext);
 	target->workflow = ef_workflow_by_version(ef_next_int(&row));
 	target->started_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(ef_next_value(&row)));
+	held = ef_next_bool(&row);
 	SPI_finish();
 	if (target->workflow == NULL)
 		elog(ERROR, "the workflow's version does not exist");
+	if (held)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the run with workflow_id \"%s\" is held back: this database is a copy", workflow_id),
+				 errdetail("The original may be working on the open runs that came with the copy."),
+				 errhint("If it is not, let them go on with expense_flow.resume_after_restore().")));
 }
 
 /*
@@ -312,7 +323,7 @@ static int
 find_candidates(Target *target, const EfUpdate *update, Candidate **candidates)
 {
 	static EfStatement statement = {
-		"SELECT branch_id, state, coalesce(status" EQ "'M' AND $2" EQ "ANY (awaits) AND canceled IS DISTINCT FROM 'R', false),"
+		"SELECT branch_id, state, coalesce(status" EQ "'M' AND $2" EQ "ANY (awaits) AND (canceled IS NULL OR canceled" EQ "'D'), false),"
 		" coalesce(due_at OPERATOR(pg_catalog.<=) $3, false), xmin"
 		" FROM expense_flow.branch WHERE run_id" EQ "$1"
 		" AND (branch_id" EQ "0 OR due_at OPERATOR(pg_catalog.<=) $3 OR (status" EQ "'M' AND $2" EQ "ANY (awaits)))"

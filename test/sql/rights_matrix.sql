@@ -25,6 +25,10 @@ CREATE FUNCTION mx.step(n integer) RETURNS integer LANGUAGE sql SET search_path 
 CREATE TABLE mx.thing (id integer PRIMARY KEY, secret text);
 CREATE FUNCTION mx.named(about jsonb) RETURNS jsonb LANGUAGE sql SET search_path = pg_catalog RETURN about -> 'run' -> 'input';
 SELECT create_workflow('mx', '{"Queries": {"named": "sql:mx.named"}, "StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "signal:go", "End": true}}}') \g /dev/null
+CREATE FUNCTION mx.check_n(n jsonb) RETURNS void LANGUAGE sql SET search_path = pg_catalog RETURN NULL;
+SELECT create_workflow('mx_update', '{"StartAt": "A", "States": {
+	"A": {"Type": "Task", "Resource": "update:n", "Validator": "sql:mx.check_n", "Respond": "B", "Next": "B"},
+	"B": {"Type": "Task", "Resource": "sql:mx.step", "Parameters": {"n.$": "$"}, "End": true}}}') \g /dev/null
 SELECT create_workflow('mx_owner', '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}', 'owner') \g /dev/null
 SELECT create_workflow('mx_task', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:mx/do", "HeartbeatSeconds": 10000, "End": true}}}') \g /dev/null
 SELECT create_workflow('mx_saga', '{"StartAt": "A", "States": {
@@ -46,6 +50,7 @@ SELECT start_workflow('mx', '{"secret": 2}', 'mx closed') AS closed_run \gset
 SELECT signal_workflow('mx closed', 'go') \g /dev/null
 SELECT start_workflow('mx_task', '{"secret": 3}', 'mx task') AS task_run \gset
 SELECT start_workflow('mx_saga', '{"secret": 5}', 'mx saga') AS saga_run \gset
+SELECT start_workflow('mx_update', '{"secret": 6}', 'mx update') AS update_run \gset
 CALL run_pending();
 SELECT token FROM poll_activity('mx', wait => '60 s') \gset
 SELECT start_workflow('mx_task', '{"secret": 4}', 'mx queued') AS queued_run \gset
@@ -146,6 +151,9 @@ FROM (VALUES
 	('signal_with_start(text,text,text,jsonb,jsonb,text,interval,interval,integer,text)', true,
 		'expense_flow.signal_with_start(''mx'', ''mx open'', ''go'', request_id => ''r'')'),
 	('run_pending(interval,boolean,bigint)', true, NULL),
+	('update_workflow(text,text,jsonb,text,interval)', true, 'expense_flow.update_workflow(''mx update'', ''n'', ''1'', ''r'', ''1 minute'')'),
+	('update_with_start(text,text,text,jsonb,jsonb,text,interval,text,interval,integer)', true,
+		'expense_flow.update_with_start(''mx_update'', ''mx update too'', ''n'', ''1'', ''{}'', ''r'', ''1 minute'', run_timeout => ''1 hour'')'),
 	('query_workflow(text,text,jsonb)', true, 'expense_flow.query_workflow(''mx open'', ''named'', ''1'')'),
 	('query_workflow(text,text,jsonb)', true, 'expense_flow.query_workflow(''mx task'', ''activities'')'),
 	('run_state(uuid)', true, format('expense_flow.run_state(%L) s WHERE s IS NOT NULL', :'open_run')),
@@ -286,9 +294,9 @@ RESET ROLE;
 SET search_path = expense_flow;
 SELECT stop_capturing('mx') \g /dev/null
 SELECT skip_compensation('mx saga') \g /dev/null
-SELECT terminate_workflow(w) FROM unnest(ARRAY['mx open', 'mx task', 'mx queued']) w \g /dev/null
+SELECT terminate_workflow(w) FROM unnest(ARRAY['mx open', 'mx task', 'mx queued', 'mx update']) w \g /dev/null
 CALL run_pending();
-SELECT drop_workflow(w) FROM unnest(ARRAY['mx', 'mx_owner', 'mx_task', 'mx_saga', 'mx_all']) w \g /dev/null
+SELECT drop_workflow(w) FROM unnest(ARRAY['mx', 'mx_update', 'mx_owner', 'mx_task', 'mx_saga', 'mx_all']) w \g /dev/null
 SELECT drop_resource_alias('arn:mx:*') \g /dev/null
 DELETE FROM transaction WHERE account_id = 990001;
 DELETE FROM transfer WHERE from_account = 990001;
