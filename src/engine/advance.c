@@ -227,7 +227,7 @@ time_out(EfBranch *branch, EfEnd *end)
 	ef_give_up_update(branch, &(AslError) {end->error, end->cause});
 	if (branch->parent_id == EF_NO_PARENT)
 		return close_run(branch, end);
-	if (!branch->in_query)
+	if (!ef_is_nested(branch))
 		ef_forget_ended();
 	if (ef_begin_compensating(branch, end))
 	{

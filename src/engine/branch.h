@@ -54,6 +54,13 @@ typedef struct EfBranch
 	MemoryContext scratch;		/* of one visit to a state */
 } EfBranch;
 
+/* Is it advanced inside a statement of somebody else's? */
+static inline bool
+ef_is_nested(const EfBranch *branch)
+{
+	return branch->in_query || branch->update != NULL;
+}
+
 extern void ef_branch_key(const EfBranch *branch, EfBranchKey *key);
 
 extern void ef_branch_create_contexts(EfBranch *branch, MemoryContext parent);

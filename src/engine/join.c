@@ -249,7 +249,7 @@ ef_store_ended(void)
 void
 ef_store_ended_before(const EfBranch *branch)
 {
-	if (!branch->in_query)
+	if (!ef_is_nested(branch))
 		ef_store_ended();
 }
 
@@ -258,8 +258,8 @@ ef_end_child(EfBranch *child, const AslError *failure)
 {
 	EfEndedBranch ended = ended_branch(child);
 
-	/* What an activity does by run_workflow() is none of ours. */
-	if (shared.since == 0 || child->in_query)
+	/* What an activity does by run_workflow() or an update is none of ours. */
+	if (shared.since == 0 || ef_is_nested(child))
 		end_children(child, failure, &ended, failure ? 0 : 1);
 	else if (failure)
 	{

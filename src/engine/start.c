@@ -20,6 +20,7 @@
 
 #include "engine/advance.h"
 #include "engine/arguments.h"
+#include "engine/flush.h"
 #include "engine/history.h"
 #include "engine/rights.h"
 #include "engine/signal.h"
@@ -326,22 +327,24 @@ ef_update_with_start(PG_FUNCTION_ARGS)
 	char	   *workflow_id = ef_name_arg(fcinfo, 1, "workflow_id");
 	char	   *update = ef_message_name_arg(fcinfo, 2, "update");
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 3, "payload");
-	EfRequest	request = {ef_optional_text_arg(fcinfo, 5), ef_update_digest(update, payload)};
+	EfRequest	request = {ef_optional_name_arg(fcinfo, 5, "update_id"), ef_update_digest(update, payload)};
+	Jsonb	   *input = ef_input_arg(fcinfo, 4);
 	int64		timeout = ef_update_timeout_arg(fcinfo, 6);
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 
-	ef_refuse_null(fcinfo, 4, "input");
 	options.on_reuse = reuse_arg(fcinfo, 7);
 	options.timeout = ef_interval_arg(fcinfo, 8, "run_timeout", false);
 	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 9));
 	if (!was_sent(workflow_id, &request, &run_id, &answer))
 	{
-		ef_start_run(&options, PG_GETARG_JSONB_P(4), workflow_id, &run_id);
+		ef_start_run(&options, input, workflow_id, &run_id);
 		if (!ef_begin_request(&run_id, &request, &answer))
 			answer = ef_send_update(&run_id, workflow_id, update, payload, &request, timeout);
 		notice_missing_workers();
 	}
+	else
+		ef_flush_what_is_seen();	/* another session's answer, perhaps */
 	PG_RETURN_JSONB_P(answer);
 }
 

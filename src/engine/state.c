@@ -343,7 +343,7 @@ ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
 	call->role = branch->run.owner;
 	call->subject = ef_branch_hash(&branch->run.run_id, branch->branch_id);
 	call->remaining = remaining_time(&branch->run);
-	call->nested = branch->in_query || branch->update != NULL;
+	call->nested = ef_is_nested(branch);
 	call->fire_triggers = !call->nested;
 	call->restricted = branch->run.owner != GetUserId() && (call->nested || !ef_in_worker);
 }

@@ -42,6 +42,7 @@
 #include "engine/advance.h"
 #include "engine/alias.h"
 #include "engine/arguments.h"
+#include "engine/flush.h"
 #include "engine/history.h"
 #include "engine/hold.h"
 #include "engine/mailbox.h"
@@ -449,7 +450,7 @@ advance(EfBranch *branch, EfUpdate *update)
 		ef_announce_due(&key, branch->due_at);
 	if (result != EF_ADVANCE_CLOSED || end.status == 0)
 		return;
-	ForceSyncCommit();
+	ef_commit_end_of_run();
 	if (update->answer == NULL)
 		ereport(ERROR,
 				(errcode(end.error ? EF_ERRCODE_RUN_FAILED : EF_ERRCODE_UPDATE_NOT_TAKEN),
@@ -569,7 +570,7 @@ is_own_and_rests(const Target *target, const EfUpdate *update)
 	EfDueBranch due;
 
 	return target->started_here &&
-		(!ef_store_due_branch_of_run(&target->run_id, &due) || due.due_at > update->give_up);
+		(ef_store_due_branches_of_run(&target->run_id, &due, 1) == 0 || due.due_at > update->give_up);
 }
 
 /* Look once, and try what there is; *busy is a branch that is to be waited for. */
@@ -674,15 +675,17 @@ ef_update_timeout_arg(FunctionCallInfo fcinfo, int arg)
 Datum
 ef_update_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *workflow_id = ef_text_arg(fcinfo, 0, "workflow_id");
+	char	   *workflow_id = ef_name_arg(fcinfo, 0, "workflow_id");
 	char	   *name = ef_message_name_arg(fcinfo, 1, "update");
 	Jsonb	   *payload = ef_payload_arg(fcinfo, 2, "payload");
-	EfRequest	request = {ef_optional_text_arg(fcinfo, 3), ef_update_digest(name, payload)};
+	EfRequest	request = {ef_optional_name_arg(fcinfo, 3, "update_id"), ef_update_digest(name, payload)};
 	int64		timeout = ef_update_timeout_arg(fcinfo, 4);
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 
-	if (!ef_begin_request_to(workflow_id, &request, &run_id, &answer))
+	if (ef_begin_request_to(workflow_id, &request, &run_id, &answer))
+		ef_flush_what_is_seen();	/* another session's answer, perhaps */
+	else
 		answer = ef_send_update(&run_id, workflow_id, name, payload, &request, timeout);
 	PG_RETURN_JSONB_P(answer);
 }

@@ -24,6 +24,7 @@ CREATE TABLE mu.thing (id integer PRIMARY KEY, secret text);
 CREATE TABLE mu.other (id integer PRIMARY KEY);
 SELECT create_workflow('mu', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "signal:go", "End": true}}}') \g /dev/null
 SELECT create_workflow('mu_pass', '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}') \g /dev/null
+SELECT create_workflow('mu_update', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "update:n", "End": true}}}') \g /dev/null
 SELECT create_workflow('mu_owner', '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}', 'owner') \g /dev/null
 SELECT create_workflow('mu_task', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:mu/do", "HeartbeatSeconds": 10000, "End": true}}}') \g /dev/null
 SELECT create_workflow('mu_saga', '{"StartAt": "A", "States": {
@@ -32,6 +33,7 @@ SELECT create_workflow('mu_saga', '{"StartAt": "A", "States": {
 SELECT start_workflow('mu', '{}', 'mu open') AS open_run \gset
 SELECT start_workflow('mu_pass', '{}', 'mu closed') AS closed_run \gset
 SELECT start_workflow('mu_saga', '{}', 'mu saga') AS saga_run \gset
+SELECT start_workflow('mu_update', '{}', 'mu update') AS update_run \gset
 SELECT start_workflow('mu_task', '{}', 'mu task') AS task_run \gset
 CALL run_pending();
 SELECT token FROM poll_activity('mu', wait => '60 s') \gset
@@ -71,6 +73,9 @@ SELECT v.routine::regprocedure, v.arguments FROM (VALUES
 	('describe_run(uuid)', ARRAY[quote_literal(:'open_run')]),
 	('find_runs(text)', ARRAY['''mu open''']),
 	('query_workflow(text,text,jsonb)', ARRAY['''mu open''', '''state''', '''1''']),
+	('update_workflow(text,text,jsonb,text,interval)', ARRAY['''mu update''', '''n''', '''1''', '''r''', '''1 minute''']),
+	('update_with_start(text,text,text,jsonb,jsonb,text,interval,text,interval,integer)',
+		ARRAY['''mu_update''', '''mu update''', '''n''', '''1''', '''{}''', '''r''', '''1 minute''', '''allow''', '''1 hour''', '1']),
 	('run_state(uuid)', NULL), ('run_variables(uuid)', NULL), ('run_activities(uuid)', NULL),
 	('get_result(uuid,interval)', ARRAY[quote_literal(:'closed_run'), '''0''']),
 	('start_workflow(text,jsonb,text,text,text,interval,interval,integer,text)',
@@ -188,7 +193,7 @@ ORDER BY c COLLATE "C", n;
 -- runs: closed and unknown ones
 INSERT INTO mu.misuse (call)
 SELECT format(c, w) FROM (VALUES ('signal_workflow(%L, ''go'')'), ('cancel_workflow(%L)'), ('terminate_workflow(%L)'), ('retry_compensation(%L)'), ('skip_compensation(%L)'),
-	('resume_workflow(%L)'), ('complete_activity_by_name(%L, ''do'')'), ('fail_activity_by_name(%L, ''do'', ''E'')'), ('query_workflow(%L)'), ('query_workflow(%L, ''unknown'')')) c (c),
+	('resume_workflow(%L)'), ('complete_activity_by_name(%L, ''do'')'), ('fail_activity_by_name(%L, ''do'', ''E'')'), ('query_workflow(%L)'), ('query_workflow(%L, ''unknown'')'), ('update_workflow(%L, ''n'')')) c (c),
 	(VALUES ('mu closed'), ('mu unknown'), ('00000000-0000-0000-0000-000000000000')) w (w)
 ORDER BY c COLLATE "C", w COLLATE "C";
 INSERT INTO mu.misuse (call) VALUES
@@ -201,6 +206,14 @@ INSERT INTO mu.misuse (call) VALUES
 	('skip_compensation(''mu open'')'),
 	('complete_activity_by_name(''mu task'', ''unknown'')'),
 	('query_workflow(''mu open'', ''unknown'')'),
+	('update_workflow(''mu open'', ''n'')'),
+	('update_workflow(''mu update'', ''unknown'')'),
+	('update_workflow(''mu update'', ''n,m'')'),
+	('update_workflow(''mu update'', ''n'', timeout => ''-1 s'')'),
+	('update_with_start(''unknown'', ''mu new'', ''n'')'),
+	('update_with_start(''mu'', ''mu new'', ''n'')'),
+	('update_with_start(''mu_update'', ''mu new'', ''n'', version => 99)'),
+	('update_with_start(''mu_update'', ''mu closed'', ''n'', on_reuse => ''reject'')'),
 -- starting
 	('start_workflow(''unknown'')'),
 	('start_workflow(''mu'', version => 99)'),
@@ -298,9 +311,9 @@ SELECT workflow_id, status, state FROM runs WHERE workflow_id LIKE 'mu %' ORDER 
 
 SELECT stop_capturing('mu') \g /dev/null
 SELECT skip_compensation('mu saga') \g /dev/null
-SELECT terminate_workflow(w) FROM unnest(ARRAY['mu open', 'mu task', 'mu queued']) w \g /dev/null
+SELECT terminate_workflow(w) FROM unnest(ARRAY['mu open', 'mu task', 'mu queued', 'mu update']) w \g /dev/null
 CALL run_pending();
-SELECT drop_workflow(w) FROM unnest(ARRAY['mu', 'mu_pass', 'mu_owner', 'mu_task', 'mu_saga']) w \g /dev/null
+SELECT drop_workflow(w) FROM unnest(ARRAY['mu', 'mu_update', 'mu_pass', 'mu_owner', 'mu_task', 'mu_saga']) w \g /dev/null
 SELECT drop_resource_alias('arn:mu:a') \g /dev/null
 DELETE FROM transfer WHERE from_account = 980001;
 DELETE FROM expense WHERE account_id = 980001;
