@@ -112,6 +112,29 @@ is(value(q{SELECT expense_flow.update_workflow('crash', 'add', '8', 'c8', '3 min
 is(value(q{SELECT expense_flow.update_workflow('many', 'add', '2', 'again', '3 minutes')}), $sum + 3, 'as does the one whose update was lost');
 is(value('SELECT string_agg(n::text, $$,$$ ORDER BY total) FROM shop.added'), "7,8,2", 'with their effects');
 
+# Sent by the quick iterations of a Map, which share transactions: some of them to runs that end a branch with it, which
+# is not to be taken for an iteration of theirs.
+$node->safe_psql('postgres', q{
+	SET ROLE keeper;
+	CREATE FUNCTION shop.tell(n int) RETURNS jsonb LANGUAGE sql AS $$
+		SELECT expense_flow.update_with_start('listening', 'listening ' || n % 20, 'word', to_jsonb(n), update_id => n::text, timeout => '3 minutes') $$;
+	SELECT expense_flow.create_workflow('listening', '{"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$.items", "End": true, "ItemProcessor": {"StartAt": "U", "States": {
+		"U": {"Type": "Task", "Resource": "update:word", "Respond": "R", "Next": "R"}, "R": {"Type": "Pass", "End": true}}}}}}');
+	SELECT expense_flow.create_workflow('telling', '{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {"StartAt": "T", "States": {
+		"T": {"Type": "Task", "Resource": "sql:shop.tell", "Parameters": {"n.$": "$"}, "End": true}}}}}}');
+	SELECT count(expense_flow.start_workflow('listening', '{"items": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}', 'listening ' || i)) FROM generate_series(0, 19) i});
+$node->safe_psql('postgres', q{SET ROLE keeper; SELECT expense_flow.start_workflow('telling', (SELECT jsonb_agg(i) FROM generate_series(0, 199) i), 'telling')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 21 FROM expense_flow.runs WHERE workflow IN ('telling', 'listening') AND status = 'SUCCEEDED'}), 'iterations that share transactions send updates');
+is(value(q{SELECT jsonb_agg(i) = (SELECT output FROM expense_flow.find_runs('telling')) FROM generate_series(0, 199) i}), 't', 'each gets its answer');
+is(value(q{SELECT count(*), count(DISTINCT v), count(DISTINCT workflow_id) FROM expense_flow.runs, jsonb_array_elements(output) v WHERE workflow = 'listening'}), '200|200|20', 'and each was taken once');
+
+# A copy of a database, whose runs rest.
+$node->safe_psql('postgres', q{UPDATE expense_flow.installation SET held_through = (SELECT max(run_id::text)::uuid FROM expense_flow.runs), held_since = now(), hold_reason = 'is a copy'});
+($code, $out, $err) = $node->psql('postgres', q{SET ROLE keeper; SELECT expense_flow.update_workflow('many', 'add', '3')});
+like($err, qr/the run with workflow_id "many" is held back: this database is a copy/, 'runs that are held back take none');
+is(value(q{SELECT expense_flow.update_with_start('answering', 'new', 'add', '3')}), '3', 'new ones do');
+$node->safe_psql('postgres', q{UPDATE expense_flow.installation SET held_through = NULL, held_since = NULL, hold_reason = NULL});
+
 # Other roles.
 ($code, $out, $err) = $node->psql('postgres', q{SELECT expense_flow.update_workflow('many', 'add', '3')}, extra_params => [ '-U', 'stranger' ]);
 like($err, qr/no run has workflow_id "many"/, 'a stranger cannot send one');
