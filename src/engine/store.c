@@ -35,10 +35,10 @@
 
 /*
  * A request to cancel may have come since the branch was loaded: whoever updates its row hears of it, and a branch
- * that comes to rest, unless it waits for other branches, stays due.
+ * that comes to rest stays due, unless it waits for other branches (J) or compensations (K).
  */
 #define RETURNING_CANCEL " RETURNING canceled, cancel_reason, due_at"
-#define DUE_AT "CASE WHEN canceled" EQ "'R' AND $7" NE "'J' THEN least($10, due_at) ELSE $10 END"
+#define DUE_AT "CASE WHEN canceled" EQ "'R' AND $7" NE "'J' AND $7" NE "'K' THEN least($10, due_at) ELSE $10 END"
 
 typedef enum StatementId
 {

@@ -147,6 +147,46 @@ SELECT workflow_id, activity, complete_activity(token) FROM poll_activity('saga 
 CALL run_pending();
 SELECT workflow_id, status, error, cause FROM runs WHERE workflow_id ~ '^saga c[12]' ORDER BY 1;
 
+-- A failure and a request to cancel that come together: the failure is first, and the request comes too late for a run that compensates.
+SELECT start_workflow('saga late', '"task"', 'saga c3') IS NOT NULL;
+CALL run_pending();
+SELECT complete_activity(token) FROM poll_activity('saga', wait => '20 s');
+CALL run_pending();
+BEGIN;
+SELECT fail_activity(token, 'Failed', 'for good') FROM poll_activity('saga', wait => '20 s');
+SELECT cancel_workflow('saga c3', 'no more');
+COMMIT;
+CALL run_pending();
+SELECT b.branch_id = 0 AS main, b.status, b.due_at IS NULL AS rests FROM branch b JOIN find_runs('saga c3') USING (run_id) ORDER BY b.branch_id = 0 DESC;
+SELECT activity, complete_activity(token) FROM poll_activity('saga undo', wait => '20 s');
+CALL run_pending();
+SELECT status, error, cause FROM find_runs('saga c3');
+
+-- All at once, outside: one that has failed for good and was skipped does not close the run while somebody still has another one.
+SELECT create_workflow('saga at once', '{"StartAt": "Both", "CompensationOrder": "Parallel", "States": {
+	"Both": {"Type": "Parallel", "Next": "Fail", "Branches": [
+		{"StartAt": "One", "States": {"One": {"Type": "Pass", "Next": "Do one"}, "Do one": {"Type": "Task", "Resource": "activity:saga/do", "End": true,
+			"Compensate": {"Resource": "activity:saga undo/undo one", "Parameters": {}}}}},
+		{"StartAt": "Do two", "States": {"Do two": {"Type": "Task", "Resource": "activity:saga/do", "End": true,
+			"Compensate": {"Resource": "activity:saga undo/undo two", "Parameters": {}}}}}]},
+	"Fail": {"Type": "Fail", "Error": "Failed"}}}');
+SELECT start_workflow('saga at once', '{}', 'saga o1') IS NOT NULL;
+CALL run_pending();
+SELECT count(complete_activity(token)::text) FROM poll_activity('saga', max_tasks => 2);
+CALL run_pending();
+CREATE TEMP TABLE taken AS SELECT * FROM poll_activity('saga undo', max_tasks => 2);
+SELECT fail_activity(token, 'Lost') FROM taken WHERE activity = 'undo one';
+CALL run_pending();
+SELECT compensating FROM find_runs('saga o1');
+SELECT skip_compensation('saga o1');
+CALL run_pending();
+SELECT status, compensating FROM find_runs('saga o1');
+SELECT c.state, c.status FROM compensations c JOIN find_runs('saga o1') USING (run_id) ORDER BY 1;
+SELECT complete_activity(token) FROM taken WHERE activity = 'undo two';
+CALL run_pending();
+SELECT status, error, compensating FROM find_runs('saga o1');
+SELECT count(*) FROM tasks WHERE workflow_id = 'saga o1';
+
 SELECT count(*) FROM branch JOIN run USING (run_id) WHERE run.workflow_id ~ '^saga';
 SELECT count(*) FROM compensating_run;
 SELECT count(*) FROM message JOIN run USING (run_id) WHERE run.workflow_id ~ '^saga';
