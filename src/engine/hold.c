@@ -263,7 +263,8 @@ check_installation(void)
 void
 ef_check_installation(void)
 {
-	if (!checked)
+	/* A standby is whatever its primary is. */
+	if (!checked && !RecoveryInProgress())
 		checked = check_installation();
 }
 
@@ -301,6 +302,7 @@ ef_current_origin(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false};
 
+	PreventCommandDuringRecovery("current_origin()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	get_current_origin(&origin);
@@ -333,6 +335,8 @@ ef_resume_after_restore(PG_FUNCTION_ARGS)
 	EfArguments args = {0};
 	Origin		current;
 
+	PreventCommandIfReadOnly("resume_after_restore()");
+	PreventCommandDuringRecovery("resume_after_restore()");
 	get_current_origin(&current);
 	ef_execute_alone(&statement, &args);
 	store_origin(&current);

@@ -36,6 +36,8 @@ is($standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.branch'), '401', 'the runs are there');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM expense_flow.runs WHERE status = 'SUCCEEDED'}), '100', 'and can be looked at');
 like(($standby->psql('postgres', 'SELECT expense_flow.start_workflow(\'transfer\')'))[2], qr/read-only|recovery/, 'but not started');
+like(($standby->psql('postgres', 'SELECT expense_flow.resume_after_restore()'))[2], qr/cannot execute resume_after_restore\(\) (in a read-only transaction|during recovery)/, 'nor is anything resumed');
+like(($standby->psql('postgres', 'CALL expense_flow.run_pending()'))[2], qr/read-only|recovery/, 'nor can a session do the work');
 is($standby->safe_psql('postgres', 'SELECT state FROM expense_flow.runtime_status()'), 'missing', 'runtime_status() says that nobody works');
 
 $primary->stop('immediate');

@@ -103,6 +103,36 @@ is((PostgreSQL::Test::Utils::run_command([ 'psql', '-XAtq', '-d', $original->con
 is((PostgreSQL::Test::Utils::run_command([ 'psql', '-XAtq', '-d', $original->connstr('postgres'), '-c',
 		q{SELECT count(*) FROM expense_flow.runtime_status()} ]))[0], '0', 'nor shared memory');
 command_ok([ @pg_ctl, 'stop' ], 'stopped');
+
+# pg_upgrade, within one major version: the tables find themselves in another cluster, as in a copy.
+my $new = PostgreSQL::Test::Cluster->new('new');
+$new->init(allows_streaming => 1);
+$new->append_conf('postgresql.conf', "shared_preload_libraries = 'expense_flow'\nexpense_flow.workers = 2\nmax_worker_processes = 24\nfsync = off\n");
+my $bindir = (PostgreSQL::Test::Utils::run_command([ $ENV{PG_CONFIG} || 'pg_config', '--bindir' ]))[0];
+{
+	# it leaves files where it is called
+	my $where = PostgreSQL::Test::Utils::tempdir();
+	command_ok([ 'sh', '-c', 'cd "$0" && exec "$@"', $where, 'pg_upgrade', '-b', $bindir, '-B', $bindir, '-d', $original->data_dir, '-D', $new->data_dir,
+			'-p', $original->port, '-P', $new->port, '-s', $new->host, '-U', (getpwuid($<))[0] ],
+		'pg_upgrade');
+}
+$new->start;
+wait_for_processes($new, 'postgres', '1 2', 'upgraded: workers are there');
+like($new->safe_psql('postgres', 'SELECT held, reason, held_runs FROM expense_flow.restore_status()'), qr/^t\|is a copy of one of system \d+\|2$/, 'upgraded: it might be a copy');
+$new->safe_psql('postgres', 'SELECT expense_flow.resume_after_restore()');
+$new->safe_psql('postgres', q{SELECT expense_flow.signal_workflow('soon', 'go')});
+wait_for($new, 'postgres', 'SELECT count(*) = 1 FROM done WHERE n = 2', 'upgraded: work goes on');
+
+# From another major version it goes on by itself.
+$new->safe_psql('postgres', q{
+	SELECT expense_flow.start_workflow('soon', '{"n": 5}', 'soon');
+	UPDATE expense_flow.installation_origin SET system_identifier = 1, timeline = 7, server_version = server_version - 1});
+$new->restart;
+wait_for_processes($new, 'postgres', '1 2', 'of another major version');
+is($new->safe_psql('postgres', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'is no copy');
+is($new->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.installation_origin WHERE system_identifier = 1'), '0', 'and is known here from now on');
+$new->stop;
+
 $original->start;
 wait_for_processes($original, 'postgres', '1 2', 'back in normal mode');
 $original->safe_psql('postgres', q{SELECT expense_flow.signal_workflow('soon', 'go')});
