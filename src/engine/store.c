@@ -68,7 +68,6 @@ typedef enum StatementId
 	DUE_BRANCHES_OF_ROLE,
 	DUE_BRANCHES_OF_RUN,
 	MESSAGED_BRANCHES,
-	UPDATE_BRANCH_AWAITS,
 	UPDATE_BRANCH_CANCELED,
 	LOAD_CANCEL,
 	CANCEL_MAIN_BRANCH,
@@ -127,18 +126,19 @@ static EfStatement statements[STATEMENT_COUNT] = {
 	},
 	[UPDATE_BRANCH] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
-		" retrier_counts = $9, due_at = " DUE_AT ", entered_at = $11, pending = $12, context = $13"
+		" retrier_counts = $9, due_at = " DUE_AT ", entered_at = $11, pending = $12, context = $13, awaits = $14,"
+		" timeout_at = $15"
 		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3" RETURNING_CANCEL,
-		13, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, INT4OID, JSONBOID}
+		15, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID, JSONBOID, TEXTARRAYOID, TIMESTAMPTZOID}
 	},
 	[UPDATE_BRANCH_VARIABLES] = {
 		"UPDATE expense_flow.branch SET step = $4, data_step = $5, state = $6, status = $7, retry_count = $8,"
-		" retrier_counts = $9, due_at = " DUE_AT ", entered_at = $11, pending = $12, context = $13,"
-		" variables = $14"
+		" retrier_counts = $9, due_at = " DUE_AT ", entered_at = $11, pending = $12, context = $13, awaits = $14,"
+		" timeout_at = $15, variables = $16"
 		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3" RETURNING_CANCEL,
-		14, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, INT4OID, JSONBOID, JSONBOID}
+		16, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, TEXTOID, CHAROID, INT2OID, INT2ARRAYOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID, JSONBOID, TEXTARRAYOID, TIMESTAMPTZOID, JSONBOID}
 	},
 	[DELETE_BRANCH] = {
 		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
@@ -256,10 +256,6 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		" OR pg_catalog.pg_has_role($1, r.starter, 'USAGE'))"
 		" LIMIT $3",
 		3, {OIDOID, TIMESTAMPTZOID, INT8OID}
-	},
-	[UPDATE_BRANCH_AWAITS] = {
-		"UPDATE expense_flow.branch SET awaits = $3, timeout_at = $4 WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
-		4, {UUIDOID, INT4OID, TEXTARRAYOID, TIMESTAMPTZOID}
 	},
 	[UPDATE_BRANCH_CANCELED] = {
 		"UPDATE expense_flow.branch SET canceled = $3 WHERE run_id" EQ "$1 AND branch_id" EQ "$2",
@@ -578,18 +574,6 @@ delete_joined(EfBranch *branch)
 }
 
 static void
-update_awaits(const EfBranch *branch)
-{
-	EfArguments	args = {0};
-
-	ef_add_uuid(&args, &branch->run.run_id);
-	ef_add_int(&args, branch->branch_id);
-	ef_add_arg(&args, texts_datum(branch->awaits, branch->nawaits), false);
-	ef_add_time(&args, branch->timeout_at);
-	ef_execute_alone(&statements[UPDATE_BRANCH_AWAITS], &args);
-}
-
-static void
 update_canceled(EfBranch *branch)
 {
 	EfArguments	args = {0};
@@ -617,6 +601,7 @@ void
 ef_store_update_branch(EfBranch *branch)
 {
 	bool		rests = branch->status != EF_BRANCH_READY;
+	bool		awaits = branch->status == EF_BRANCH_AWAITING;
 	StatementId statement = UPDATE_BRANCH_STEP;
 	EfArguments	args = {0};
 
@@ -636,6 +621,8 @@ ef_store_update_branch(EfBranch *branch)
 		ef_add_arg(&args, TimestampTzGetDatum(branch->entered_at), !rests);
 		ef_add_arg(&args, Int32GetDatum(branch->pending), branch->pending == 0);
 		ef_add_jsonb(&args, branch->context);
+		ef_add_arg(&args, awaits ? texts_datum(branch->awaits, branch->nawaits) : (Datum) 0, !awaits);
+		ef_add_time(&args, awaits ? branch->timeout_at : DT_NOEND);
 		if (branch->variables_changed)
 		{
 			statement = UPDATE_BRANCH_VARIABLES;
@@ -650,8 +637,6 @@ ef_store_update_branch(EfBranch *branch)
 		ef_branch_is_gone();
 	notice_cancel(branch);
 	SPI_finish();
-	if (branch->status == EF_BRANCH_AWAITING)
-		update_awaits(branch);
 	branch->row_step = branch->step;
 	branch->rests = rests;
 	branch->variables_changed = false;
