@@ -156,6 +156,22 @@ foreach my $i (0 .. $#attacks)
 is(sql(q{SELECT count(*) FROM mallory.seen WHERE by_what IN ('deferred_trigger', 'after SET ROLE', 'after RESET ALL', 'after SET search_path')}), '11',
 	'what is seen, is seen');
 
+# ---- the claim ----
+
+sql(q{
+	SET ROLE mallory;
+	CREATE TABLE mallory.done (n integer);
+	CREATE FUNCTION mallory.let_go(n integer) RETURNS void LANGUAGE plpgsql AS
+		$$BEGIN PERFORM pg_advisory_unlock_all(); INSERT INTO mallory.done VALUES (n); PERFORM pg_sleep(0.5); END$$;
+	SELECT expense_flow.create_workflow('let go', '{"StartAt": "A", "States": {
+		"A": {"Type": "Task", "Resource": "sql:mallory.let_go", "Parameters": {"n": 1}, "Next": "B"},
+		"B": {"Type": "Task", "Resource": "sql:mallory.let_go", "Parameters": {"n": 2}, "End": true}}}');
+	SELECT expense_flow.start_workflow('let go', '{}', 'let go')});
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'expense_flow worker' AND wait_event = 'PgSleep'});
+sql('SET ROLE mallory; CALL expense_flow.run_pending()');
+is(outcome('let go'), 'SUCCEEDED', 'an activity that lets go of all advisory locks, so that two processes are at its run');
+is(sql(q{SELECT string_agg(n::text, ' ' ORDER BY n) FROM mallory.done}), '1 2', 'has its effects once');
+
 # ---- what is left for others ----
 
 sql(q{
