@@ -251,7 +251,7 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		" FROM expense_flow.message m JOIN expense_flow.branch b ON b.run_id" EQ "m.run_id"
 		" JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" WHERE b.status" EQ "'M' AND m.address" EQ "ANY (b.awaits) AND (b.due_at IS NULL OR b.due_at" GT "$2)"
-		" AND b.run_id" GT EF_HELD_THROUGH
+		" AND m.run_id" GT EF_HELD_THROUGH
 		" AND ($1 IS NULL OR pg_catalog.pg_has_role($1, r.owner, 'USAGE')"
 		" OR pg_catalog.pg_has_role($1, r.starter, 'USAGE'))"
 		" LIMIT $3",

@@ -73,6 +73,24 @@ $node->safe_psql('postgres', 'CREATE DATABASE fresh TEMPLATE copied');
 wait_for_processes($node, 'fresh', '1 2', 'a copy without open runs');
 is($node->safe_psql('fresh', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'is not held');
 
+# Work outside that was dumped is not handed out twice: neither what is scheduled, nor, when it times out, what was taken.
+$node->safe_psql('postgres', 'CREATE DATABASE work');
+$node->safe_psql('work', q{
+	CREATE EXTENSION expense_flow;
+	SELECT expense_flow.create_workflow('outside', '{"StartAt": "Outside", "States": {"Outside": {"Type": "Task", "Resource": "activity:work/do",
+		"HeartbeatSeconds": 2, "Retry": [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1}], "End": true}}}');
+	SELECT expense_flow.start_workflow('outside', workflow_id => 'outside-' || i) FROM generate_series(1, 2) i});
+wait_for($node, 'work', 'SELECT count(*) = 2 FROM expense_flow.activity_task', 'work outside is scheduled');
+$node->safe_psql('work', q{SELECT expense_flow.poll_activity('work')});
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dump.work", '-d', $node->connstr('work') ], 'dumped');
+$node->safe_psql('postgres', 'CREATE DATABASE again');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('again'), "$dump.work" ], 'restored');
+my ($rc, $out, $err) = $node->psql('again', q{SELECT count(*) FROM expense_flow.poll_activity('work', max_tasks => 10, wait => '5 s')});
+is($out, '0', 'the copy hands out nothing');
+like($err, qr/WARNING:  tasks of queue "work" are held back: this database was loaded from a dump/, 'and says why');
+$node->safe_psql('again', 'SELECT expense_flow.resume_after_restore()');
+is($node->safe_psql('again', q{SELECT workflow_id FROM expense_flow.poll_activity('work', wait => '1 min')}) =~ /^outside/, 1, 'until it is told to');
+
 # Single-user mode: nothing runs, and nothing stands in the way.
 $node->stop;
 command_ok(
