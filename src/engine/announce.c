@@ -158,12 +158,13 @@ deliver(void)
 
 	if (receiver == NULL)
 		return;
+	/* First, so that it hits whoever was at work before, and hardly ever those whom the others wake. */
+	if (interrupted_runs.count > 0)
+		receiver->interrupt_runs((const pg_uuid_t *) interrupted_runs.items, interrupted_runs.count);
 	if (due_branches.count > 0)
 		receiver->branches_due((const EfDueBranch *) due_branches.items, due_branches.count);
 	if (closed_runs.count > 0)
 		receiver->runs_closed((const pg_uuid_t *) closed_runs.items, closed_runs.count);
-	if (interrupted_runs.count > 0)
-		receiver->interrupt_runs((const pg_uuid_t *) interrupted_runs.items, interrupted_runs.count);
 	if (scheduled_tasks.count > 0)
 		receiver->tasks_scheduled((const uint64 *) scheduled_tasks.items, scheduled_tasks.count);
 }

@@ -186,15 +186,38 @@ visit_fork(EfVisit *visit)
 	return result;
 }
 
+/*
+ * The interrupt that comes with a request may come late: when the branch was told already and cleans up, or when the
+ * run compensates.  That is no reason to fail, so the transaction is repeated.
+ */
+static void
+repeat_if_interrupted_late(const EfBranch *branch)
+{
+	EfBranch	main = {.run = branch->run, .fixed = branch->fixed};
+
+	if (!ef_store_load_cancel(&main))
+		ef_branch_is_gone();
+	if (main.canceled != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("interrupted by a request to cancel that was met before")));
+}
+
 bool
 ef_was_interrupted_to_cancel(EfVisit *visit)
 {
 	EfBranch   *branch = visit->branch;
 
+	/* Told in this very transaction, the row does not say so yet. */
+	if (branch->cancel_delivered)
+		repeat_if_interrupted_late(branch);
 	if (!ef_store_load_cancel(branch))
 		ef_branch_is_gone();
 	if (branch->canceled != EF_CANCEL_REQUESTED)
+	{
+		repeat_if_interrupted_late(branch);
 		return false;
+	}
 	(void) ef_deliver_cancel(visit);
 	return true;
 }

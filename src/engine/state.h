@@ -87,7 +87,7 @@ extern bool ef_is_canceled(const AslError *failure);
 
 /*
  * An activity was interrupted: was that because the run was asked to cancel?  Then visit->failure says so now.
- * Raises EF000 if the run was ended.
+ * Raises EF000 if the run was ended, and a serialization failure if the branch has met the request before.
  */
 extern bool ef_was_interrupted_to_cancel(EfVisit *visit);
 

@@ -123,5 +123,31 @@ is($node->safe_psql('postgres', q{SELECT string_agg(type || ' ' || h.state, ', '
 	'each step was undone once, the last one first');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM expense_flow.activity_task}), '0', 'no task is left');
 
+# ---- the interrupt that comes with a request to cancel, late ----
+
+# It hits what cleans up and what compensates, neither of which the request concerns.
+$node->safe_psql('postgres', q{
+	TRUNCATE log;
+	SELECT expense_flow.create_workflow('cleans up', '{"StartAt": "1", "States": {
+		"1": {"Type": "Task", "Resource": "sql:public.act", "Parameters": {"what": "do 1"}, "Next": "Wait",
+			"Compensate": {"Resource": "sql:public.act", "Parameters": {"what": "undo 1"}}},
+		"Wait": {"Type": "Task", "Resource": "signal:go", "Catch": [{"ErrorEquals": ["Canceled"], "Next": "Clean"}], "End": true},
+		"Clean": {"Type": "Task", "Resource": "sql:public.act", "Parameters": {"what": "clean"}, "End": true}}}');
+	INSERT INTO gate VALUES ('clean'), ('undo 1');
+	SELECT expense_flow.start_workflow('cleans up', '{}', 'late')});
+ok($node->poll_query_until('postgres', q{SELECT state = 'Wait' FROM expense_flow.find_runs('late')}), 'the run waits');
+$node->safe_psql('postgres', q{SELECT expense_flow.cancel_workflow('late', 'no more')});
+foreach my $step ('clean', 'undo 1')
+{
+	my $at_work = "FROM pg_stat_activity WHERE application_name = 'at $step'";
+
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $at_work"), "$step: a worker is at it");
+	is($node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) $at_work"), 't', "$step: interrupted");
+	$node->safe_psql('postgres', "DELETE FROM gate WHERE step = '$step'");
+}
+ok($node->poll_query_until('postgres', q{SELECT status <> 'RUNNING' FROM expense_flow.find_runs('late')}), 'the run closes');
+is($node->safe_psql('postgres', q{SELECT status, error, cause FROM expense_flow.find_runs('late')}), 'CANCELED|Canceled|no more', 'it was canceled, and cleaned up');
+is($node->safe_psql('postgres', q{SELECT string_agg(what, ',' ORDER BY n) FROM log}), 'do 1,clean,undo 1', 'and compensated, each once');
+
 $node->stop;
 done_testing();
