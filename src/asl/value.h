@@ -100,6 +100,9 @@ extern char *asl_compact_text(Jsonb *document, int *length);	/* length may be NU
 /* The same, cut after at most limit bytes (at a character's end, with "..."): for causes. */
 extern char *asl_compact_excerpt(Jsonb *document, int limit);
 
+/* The error for data beyond AslEnv.data_limit; what is the name of the state or task whose data this is. */
+extern bool asl_too_large(const char *what, AslError *error);
+
 /* Checks AslEnv.data_limit; what is the name of the state or task whose data this is. */
 extern bool asl_within_limit(Jsonb *document, const AslEnv *env, const char *what, AslError *error);
 

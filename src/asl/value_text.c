@@ -194,6 +194,13 @@ asl_compact_excerpt(Jsonb *document, int limit)
 }
 
 bool
+asl_too_large(const char *what, AslError *error)
+{
+	return asl_error(error, ASL_ERROR_DATA_LIMIT,
+					 "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.", what);
+}
+
+bool
 asl_within_limit(Jsonb *document, const AslEnv *env, const char *what, AslError *error)
 {
 	Sink		sink = {NULL, 0, env->data_limit + 1};
@@ -201,10 +208,7 @@ asl_within_limit(Jsonb *document, const AslEnv *env, const char *what, AslError 
 	if (env->data_limit <= 0)
 		return true;
 	put_document(&sink, document);
-	if (sink.size <= env->data_limit)
-		return true;
-	return asl_error(error, ASL_ERROR_DATA_LIMIT,
-					 "The state/task '%s' returned a result with a size exceeding the maximum number of bytes service limit.", what);
+	return sink.size <= env->data_limit || asl_too_large(what, error);
 }
 
 

@@ -23,6 +23,7 @@
 #include "utils/numeric.h"
 #include "utils/resowner.h"
 
+#include "asl/value.h"
 #include "engine/activity.h"
 #include "engine/advance.h"
 #include "engine/alias.h"
@@ -30,6 +31,9 @@
 #include "engine/history.h"
 #include "engine/join.h"
 #include "engine/store.h"
+
+/* Outputs of branches that are read at a time. */
+#define OUTPUTS_AT_ONCE 100
 
 /* What a state starts. */
 typedef struct Fork
@@ -368,6 +372,46 @@ empty_array(void)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
+/*
+ * What the branches returned, as an array.  Each of them has passed the limit of data; here is the first place where
+ * all are together, so of what is too large the rest is not even read.
+ */
+static bool
+read_outputs(EfVisit *visit, Jsonb **result)
+{
+	EfBranch   *branch = visit->branch;
+	JsonbValue	array = asl_value_empty_array();
+	EfOutput	page[OUTPUTS_AT_ONCE];
+	int64		bytes = JENTRY_OFFLENMASK;	/* that an array can have, at most */
+	int64		size = 0;
+	int64		limit = visit->env.data_limit;
+	int32		last = -1;
+	int			count;
+	int			i;
+
+	do
+	{
+		count = ef_store_join_children(branch, last, &bytes, page, OUTPUTS_AT_ONCE);
+		for (i = 0; i < count; i++)
+		{
+			last = page[i].item;
+			branch->step = Max(branch->step, page[i].step);
+			if (bytes > 0)
+			{
+				JsonbValue	output = asl_value_of(page[i].output);
+
+				asl_array_append(&array, &output);
+				size += limit > 0 ? asl_compact_size(page[i].output) : 0;
+			}
+		}
+		if (size > limit)
+			bytes = 0;
+	} while (count == OUTPUTS_AT_ONCE);
+	if (bytes <= 0)
+		return asl_too_large(visit->state->name, &visit->failure);
+	return asl_value_build(&array, result, &visit->failure);
+}
+
 /* All branches have ended, one way or the other. */
 static EfVisitResult
 join(EfVisit *visit)
@@ -375,7 +419,6 @@ join(EfVisit *visit)
 	EfBranch   *branch = visit->branch;
 	Jsonb	   *outputs;
 	EfJoin		how;
-	int32		last_step;
 
 	ef_read_join(branch->context, &how);
 	branch->context = NULL;
@@ -387,9 +430,12 @@ join(EfVisit *visit)
 		branch->joined = true;	/* where some had succeeded before a request to cancel */
 		return EF_VISIT_FAILED;
 	}
-	outputs = ef_store_join_children(branch, &last_step);
-	branch->step = Max(branch->step, last_step);
-	return leave(visit, outputs ? outputs : empty_array());
+	if (!read_outputs(visit, &outputs))
+	{
+		visit->branch_failed = true;
+		return EF_VISIT_FAILED;
+	}
+	return leave(visit, outputs);
 }
 
 void

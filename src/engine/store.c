@@ -158,11 +158,12 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		2, {UUIDOID, INT4OID}
 	},
 	[JOIN_CHILDREN] = {
-		"SELECT pg_catalog.jsonb_agg(t.output ORDER BY b.item), pg_catalog.max(b.step)"
+		"SELECT b.item, b.step, t.output"
 		" FROM expense_flow.branch b JOIN expense_flow.transition t ON t.run_id" EQ "b.run_id"
 		" AND t.step" EQ "b.data_step AND t.branch_id" EQ "b.branch_id"
-		" WHERE b.run_id" EQ "$1 AND b.parent_id" EQ "$2 AND b.status" EQ "$3",
-		3, {UUIDOID, INT4OID, CHAROID}
+		" WHERE b.run_id" EQ "$1 AND b.parent_id" EQ "$2 AND b.status" EQ "$3 AND b.item" GT "$4"
+		" ORDER BY b.item LIMIT $5",
+		5, {UUIDOID, INT4OID, CHAROID, INT4OID, INT4OID}
 	},
 	[DELETE_CHILDREN] = {
 		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND parent_id" EQ "ANY ($2) RETURNING branch_id",
@@ -744,28 +745,34 @@ ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id)
 	}
 }
 
-Jsonb *
-ef_store_join_children(EfBranch *parent, int32 *last_step)
+int
+ef_store_join_children(EfBranch *parent, int32 after, int64 *bytes, EfOutput *outputs, int max)
 {
 	EfArguments	args = {0};
 	MemoryContext context = CurrentMemoryContext;
-	Jsonb	   *outputs;
-	Datum		value;
-	EfRow		row;
+	int			count;
+	int			i;
 
 	ef_add_uuid(&args, &parent->run.run_id);
 	ef_add_int(&args, parent->branch_id);
 	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+	ef_add_int(&args, after);
+	ef_add_int(&args, max);
 	SPI_connect();
-	if (ef_execute(&statements[JOIN_CHILDREN], &args) != 1)
-		elog(ERROR, "could not read what the branches of a state returned");
-	row = ef_row(0, context);
-	outputs = ef_next_jsonb(&row);
-	value = ef_next_value(&row);
-	*last_step = row.is_null ? 0 : DatumGetInt32(value);
+	count = (int) ef_execute(&statements[JOIN_CHILDREN], &args);
+	for (i = 0; i < count; i++)
+	{
+		EfRow		row = ef_row(i, context);
+
+		outputs[i].item = ef_next_int(&row);
+		outputs[i].step = ef_next_int(&row);
+		outputs[i].output = *bytes > 0 ? ef_next_jsonb(&row) : NULL;
+		if (outputs[i].output)
+			*bytes -= VARSIZE(outputs[i].output);
+	}
 	SPI_finish();
 	parent->joined = true;
-	return outputs;
+	return count;
 }
 
 int32

@@ -85,11 +85,19 @@ extern bool ef_store_load_item(const pg_uuid_t *run_id, int32 branch_id, EfItem 
  */
 extern void ef_store_delete_children(const pg_uuid_t *run_id, int32 parent_id);
 
+/* What one of them returned. */
+typedef struct EfOutput
+{
+	int32		item;
+	int32		step;			/* its last */
+	Jsonb	   *output;			/* NULL: would have been too much */
+} EfOutput;
+
 /*
- * What they returned, an array in their order (NULL: none), and the last step of any.  Their rows go when the parent's is
- * written.
+ * What they returned, in their order: at most max of them, from the one after a certain item, and *bytes of output, from
+ * which those that are read are subtracted.  Returns how many.  Their rows go when the parent's is written.
  */
-extern Jsonb *ef_store_join_children(EfBranch *parent, int32 *last_step);
+extern int	ef_store_join_children(EfBranch *parent, int32 after, int64 *bytes, EfOutput *outputs, int max);
 
 /*
  * So many branches have ended: their parent waits for as many less, and is due when it waits for none.  Returns how

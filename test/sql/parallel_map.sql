@@ -189,3 +189,17 @@ SELECT expense_flow.start_workflow('map_nameless', '[1, 2]', 'map_nameless', sta
 CALL expense_flow.run_pending('2 hours');
 SELECT status, error IS NULL AS nameless, error, cause FROM expense_flow.find_runs('map_nameless');
 SELECT type, details FROM expense_flow.history WHERE run_id = (SELECT run_id FROM expense_flow.find_runs('map_nameless')) AND details ->> 'input' IS NULL ORDER BY event_id;
+
+-- Results that are small, and together larger than data may be: what they are is not even read.
+CREATE FUNCTION map_kilobytes(input jsonb) RETURNS text LANGUAGE sql AS $$SELECT repeat('x', 1000 * $1::integer)$$;
+SELECT expense_flow.create_workflow('map_large', '{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "Catch": [{"ErrorEquals": ["States.DataLimitExceeded"], "Next": "N"}],
+	"Iterator": {"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "sql:public.map_kilobytes", "End": true}}}}, "N": {"Type": "Pass", "End": true}}}');
+SET expense_flow.data_limit = '16kB';
+SELECT jsonb_array_length(expense_flow.run_workflow('map_large', (SELECT jsonb_agg(1) FROM generate_series(1, 16))));
+SELECT expense_flow.run_workflow('map_large', (SELECT jsonb_agg(1) FROM generate_series(1, 17)));
+SELECT expense_flow.start_workflow('map_large', (SELECT jsonb_agg(2) FROM generate_series(1, 250)), 'map_large', start_delay => '1 hour') IS NOT NULL AS started;
+CALL expense_flow.run_pending('2 hours');
+SELECT output ->> 'Error' AS error FROM expense_flow.find_runs('map_large');
+SELECT type FROM expense_flow.history WHERE run_id = (SELECT run_id FROM expense_flow.find_runs('map_large')) AND type ~ '^Map' GROUP BY type ORDER BY min(event_id);
+SELECT count(*) FROM expense_flow.branch JOIN expense_flow.runs USING (run_id) WHERE workflow = 'map_large';
+RESET expense_flow.data_limit;

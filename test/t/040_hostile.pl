@@ -190,6 +190,15 @@ like(answer(q{SET expense_flow.data_limit = 262144;
 	SELECT expense_flow.run_workflow('last', data) FROM input WHERE what = 'long'}),
 	qr/^ERROR: .*States.DataLimitExceeded/, 'an item of 1 MB where payloads are limited');
 
+$node->safe_psql(
+	'postgres', q{
+	CREATE FUNCTION large(input jsonb) RETURNS text LANGUAGE sql AS $$SELECT repeat('x', 2000000)$$;
+	SELECT expense_flow.create_workflow('large', '{"StartAt": "A", "States": {"A": {"Type": "Map", "End": true,
+		"Iterator": {"StartAt": "B", "States": {"B": {"Type": "Task", "Resource": "sql:public.large", "End": true}}}}}}');
+});
+like(answer(q{SELECT expense_flow.run_workflow('large', (SELECT jsonb_agg(i) FROM generate_series(1, 140) i))}),
+	qr/^ERROR: .*States.DataLimitExceeded/, 'a Map whose results are together larger than data can be');
+
 # ---- what takes long can be interrupted ----
 
 foreach my $case (
