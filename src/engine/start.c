@@ -333,6 +333,7 @@ ef_update_with_start(PG_FUNCTION_ARGS)
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 
+	PreventCommandIfReadOnly("update_with_start()");
 	options.on_reuse = reuse_arg(fcinfo, 7);
 	options.timeout = ef_interval_arg(fcinfo, 8, "run_timeout", false);
 	set_workflow(&options, ef_text_arg(fcinfo, 0, "workflow"), version_arg(fcinfo, 9));

@@ -683,6 +683,7 @@ ef_update_workflow(PG_FUNCTION_ARGS)
 	pg_uuid_t	run_id;
 	Jsonb	   *answer;
 
+	PreventCommandIfReadOnly("update_workflow()");
 	if (ef_begin_request_to(workflow_id, &request, &run_id, &answer))
 		ef_flush_what_is_seen();	/* another session's answer, perhaps */
 	else

@@ -29,12 +29,16 @@ $primary->reload;
 wait_for_processes($primary, 'postgres', '1 0', 'the primary is paused');
 $primary->safe_psql('postgres', start_transfers(101, 500));
 $primary->safe_psql('postgres', q{
-	SELECT expense_flow.create_workflow('later', '{"StartAt": "Later", "States": {"Later": {"Type": "Wait", "Seconds": 1, "End": true}}}');
-	SELECT expense_flow.start_workflow('later')});
+	CREATE FUNCTION about(jsonb) RETURNS text LANGUAGE sql AS $$ SELECT $1 #>> '{state,branches,0,state}' $$;
+	SELECT expense_flow.create_workflow('later', '{"Queries": {"about": "sql:public.about"}, "StartAt": "Later", "States": {"Later": {"Type": "Wait", "Seconds": 1, "End": true}}}');
+	SELECT expense_flow.start_workflow('later', workflow_id => 'later')});
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'expense_flow%'}), '0', 'no process on the standby');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.branch'), '401', 'the runs are there');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM expense_flow.runs WHERE status = 'SUCCEEDED'}), '100', 'and can be looked at');
+is($standby->safe_psql('postgres', q{SELECT expense_flow.query_workflow('later') ->> 'status', expense_flow.query_workflow('later', 'variables'), expense_flow.query_workflow('later', 'about')}),
+	'RUNNING|{}|"Later"', 'and asked');
+like(($standby->psql('postgres', q{SELECT expense_flow.update_workflow('later', 'x')}))[2], qr/cannot execute update_workflow\(\) in a read-only transaction/, 'but not told anything');
 like(($standby->psql('postgres', 'SELECT expense_flow.start_workflow(\'transfer\')'))[2], qr/read-only|recovery/, 'but not started');
 like(($standby->psql('postgres', 'SELECT expense_flow.resume_after_restore()'))[2], qr/cannot execute resume_after_restore\(\) (in a read-only transaction|during recovery)/, 'nor is anything resumed');
 like(($standby->psql('postgres', 'CALL expense_flow.run_pending()'))[2], qr/read-only|recovery/, 'nor can a session do the work');
