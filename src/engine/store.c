@@ -18,7 +18,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
+#include "engine/fetch.h"
 #include "engine/history.h"
 #include "engine/insert.h"
 #include "engine/rights.h"
@@ -42,7 +44,6 @@
 
 typedef enum StatementId
 {
-	LOAD_BRANCH,
 	RUN_INPUT,
 	INSERT_RUN,
 	INSERT_BRANCH,
@@ -87,18 +88,6 @@ typedef enum StatementId
 } StatementId;
 
 static EfStatement statements[STATEMENT_COUNT] = {
-	[LOAD_BRANCH] = {
-		"SELECT b.parent_id, b.item, b.step, b.data_step, b.status, b.retry_count, b.retrier_counts, b.due_at, b.entered_at,"
-		" b.state, b.context, b.variables, b.pending,"
-		" r.version_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, r.started_at, r.deadline, r.workflow_id,"
-		" CASE WHEN b.branch_id" EQ "0 AND b.data_step" EQ "0 THEN r.input END,"
-		" (SELECT t.output FROM expense_flow.transition t WHERE t.run_id" EQ "b.run_id AND t.step" EQ "b.data_step"
-		" AND t.branch_id" EQ "b.branch_id),"
-		" b.awaits, b.timeout_at, b.canceled, b.cancel_reason, r.parent_run_id, r.parent_branch_id, b.parked"
-		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
-		" WHERE b.run_id" EQ "$1 AND b.branch_id" EQ "$2",
-		2, {UUIDOID, INT4OID}
-	},
 	[RUN_INPUT] = {
 		"SELECT input FROM expense_flow.run WHERE run_id" EQ "$1",
 		1, {UUIDOID}
@@ -421,96 +410,133 @@ read_cancel(EfRow *row, EfBranch *branch)
 	branch->cancel_reason = ef_next_text(row);
 }
 
-/* Fill a branch from a row of LOAD_BRANCH. */
-static void
-read_branch(EfRow *row, EfBranch *branch)
+/* Does a branch begin with the input of its run?  Then it is kept; else it is read when somebody asks for it. */
+static bool
+begins_with_input(EfRow branch_row, int32 branch_id)
 {
-	EfRun	   *run = &branch->run;
+	branch_row.column = 5;		/* what comes next is data_step */
+	return branch_id == 0 && ef_next_int(&branch_row) == 0;
+}
+
+/* Fill a branch's run from its row. */
+static void
+read_run(EfRow *row, EfRun *run, bool with_input)
+{
 	Datum		value;
-	char	   *state;
-	int			counts_column;
-	Jsonb	   *output;
 
-	value = ef_next_value(row);
-	branch->parent_id = row->is_null ? EF_NO_PARENT : DatumGetInt32(value);
-	value = ef_next_value(row);
-	branch->item = row->is_null ? 0 : DatumGetInt32(value);
-	branch->step = branch->row_step = DatumGetInt32(ef_next_value(row));
-	branch->data_step = DatumGetInt32(ef_next_value(row));
-	branch->status = DatumGetChar(ef_next_value(row));
-	branch->retry_count = DatumGetInt16(ef_next_value(row));
-	counts_column = row->column++;	/* needs the state */
-	value = ef_next_value(row);
-	branch->due_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
-	value = ef_next_value(row);
-	branch->entered_at = row->is_null ? 0 : DatumGetTimestampTz(value);
-	state = ef_next_text(row);
-	branch->context = ef_next_jsonb(row);
-	branch->variables = ef_next_jsonb(row);
-	value = ef_next_value(row);
-	branch->pending = row->is_null ? 0 : DatumGetInt32(value);
-
-	run->workflow = ef_workflow_by_version(DatumGetInt32(ef_next_value(row)));
+	run->workflow = ef_workflow_by_version(ef_next_int(row));
 	if (run->workflow == NULL)
 		elog(ERROR, "the workflow's version does not exist");
 	run->owner = ef_next_oid(row);
+	run->started_at = ef_next_time(row);
+	run->deadline = ef_next_time(row);
 	run->starter = ef_next_oid(row);
-	run->started_at = DatumGetTimestampTz(ef_next_value(row));
-	value = ef_next_value(row);
-	run->deadline = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
 	run->workflow_id = ef_next_text(row);
-	run->input = ef_next_jsonb(row);
-	output = ef_next_jsonb(row);
-	branch->data = branch->data_step > 0 ? output : run->input;
-	if (branch->data == NULL)
-		elog(ERROR, "the data of step %d is missing", branch->data_step);
-	branch->awaits = next_texts(row, &branch->nawaits);
-	value = ef_next_value(row);
-	branch->timeout_at = row->is_null ? DT_NOEND : DatumGetTimestampTz(value);
-	read_cancel(row, branch);
+	if (with_input)
+		run->input = ef_next_jsonb(row);
+	else
+		row->column++;
 	value = ef_next_value(row);
 	run->has_parent = !row->is_null;
 	if (run->has_parent)
 		run->parent_run_id = *DatumGetUUIDP(value);
 	value = ef_next_value(row);
 	run->parent_branch_id = row->is_null ? -1 : DatumGetInt32(value);
+}
+
+/* Fill a branch from its row; its run is there. */
+static void
+read_branch(EfRow *row, EfBranch *branch)
+{
+	Datum		value;
+	char		parked;
+	int			counts_column;
+
+	value = ef_next_value(row);
+	branch->parent_id = row->is_null ? EF_NO_PARENT : DatumGetInt32(value);
+	value = ef_next_value(row);
+	branch->item = row->is_null ? 0 : DatumGetInt32(value);
+	branch->step = branch->row_step = ef_next_int(row);
+	branch->data_step = ef_next_int(row);
+	branch->status = ef_next_char(row);
+	branch->retry_count = DatumGetInt16(ef_next_value(row));
+	counts_column = row->column++;	/* needs the state */
+	branch->due_at = ef_next_time(row);
+	value = ef_next_value(row);
+	branch->entered_at = row->is_null ? 0 : DatumGetTimestampTz(value);
+	branch->state = find_state(branch, ef_next_text(row));
+	row->column++;				/* the workflow_id, which is the run's */
+	branch->context = ef_next_jsonb(row);
+	branch->variables = ef_next_jsonb(row);
+	value = ef_next_value(row);
+	branch->pending = row->is_null ? 0 : DatumGetInt32(value);
+	branch->awaits = next_texts(row, &branch->nawaits);
+	branch->timeout_at = ef_next_time(row);
+	read_cancel(row, branch);
 
 	/* A parked branch that is due all the same goes on as if it had not been. */
-	value = ef_next_value(row);
+	parked = ef_next_char(row);
 	branch->parked = branch->status == EF_BRANCH_PARKED;
 	if (branch->parked)
-		branch->status = DatumGetChar(value);
+		branch->status = parked;
 
-	branch->state = find_state(branch, state);
 	if (branch->status == EF_BRANCH_COMPENSATING || ef_is_compensation(branch))
-		run->deadline = DT_NOEND;
+		branch->run.deadline = DT_NOEND;
 	row->column = counts_column;
 	branch->retrier_counts = next_counts(row, branch->state->nretriers);
 }
 
+/* What the branch carries: the output of its step data_step, or the run's input. */
+static void
+load_data(EfBranch *branch)
+{
+	static const EfFetchTable transition = {"transition", "transition_pkey", 9};
+	int32		more_keys[] = {branch->data_step, branch->branch_id};
+	EfRow		row;
+
+	branch->data = branch->run.input;
+	if (branch->data_step > 0)
+	{
+		branch->data = NULL;
+		if (ef_fetch_row(&transition, &branch->run.run_id, more_keys, lengthof(more_keys), branch->fixed, &row))
+		{
+			row.column = 7;		/* what comes next is the output */
+			branch->data = ef_next_jsonb(&row);
+		}
+	}
+	if (branch->data == NULL)
+		elog(ERROR, "the data of step %d is missing", branch->data_step);
+}
+
+/*
+ * A new snapshot, as a statement would take: it sees what was committed before the claim was had.  Values are read
+ * in the order of the tables' columns.
+ */
 bool
 ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 {
-	EfArguments	args = {0};
+	static const EfFetchTable run_table = {"run", "run_pkey", 11};
+	static const EfFetchTable branch_table = {"branch", "branch_pkey", 21};
+	EfRow		run_row;
+	EfRow		branch_row;
 	bool		found;
 
-	ef_add_uuid(&args, &key->run_id);
-	ef_add_int(&args, key->branch_id);
-	SPI_connect();
-	found = ef_execute(&statements[LOAD_BRANCH], &args) == 1;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = ef_fetch_row(&branch_table, &key->run_id, &key->branch_id, 1, branch->fixed, &branch_row) &&
+		ef_fetch_row(&run_table, &key->run_id, NULL, 0, branch->fixed, &run_row);
 	if (found)
 	{
-		EfRow		row = ef_row(0, branch->fixed);
-
 		branch->run.run_id = key->run_id;
 		branch->branch_id = key->branch_id;
 		branch->has_row = true;
-		read_branch(&row, branch);
+		read_run(&run_row, &branch->run, begins_with_input(branch_row, key->branch_id));
+		read_branch(&branch_row, branch);
+		load_data(branch);
 		branch->rests = branch->parked || branch->status != EF_BRANCH_READY;
 		branch->variables_changed = false;
 		branch->joined = false;
 	}
-	SPI_finish();
+	PopActiveSnapshot();
 	return found;
 }
 
