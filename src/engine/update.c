@@ -40,16 +40,15 @@
 
 #include "engine/activity.h"
 #include "engine/advance.h"
-#include "engine/alias.h"
 #include "engine/arguments.h"
 #include "engine/flush.h"
 #include "engine/history.h"
-#include "engine/hold.h"
 #include "engine/mailbox.h"
 #include "engine/signal.h"
 #include "engine/statement.h"
 #include "engine/store.h"
 #include "engine/update.h"
+#include "engine/update_target.h"
 #include "errcodes.h"
 
 PG_FUNCTION_INFO_V1(ef_update_workflow);
@@ -58,31 +57,7 @@ PG_FUNCTION_INFO_V1(ef_update_workflow);
 
 #define EQ " OPERATOR(pg_catalog.=) "
 
-/* The run that an update is sent to. */
-typedef struct Target
-{
-	pg_uuid_t	run_id;
-	const char *workflow_id;
-	const EfWorkflow *workflow;
-	bool		started_here;	/* in this transaction */
-	char	   *state;			/* of the main line, at the last look */
-} Target;
-
-/* A branch that takes the update, or may come to a Task that does. */
-typedef enum CandidateKind
-{
-	AWAITS,						/* is at the Task */
-	OWN,						/* is due, and nobody else sees that */
-	AT_WORK						/* perhaps somebody advances it */
-} CandidateKind;
-
-typedef struct Candidate
-{
-	EfBranchKey key;
-	CandidateKind kind;
-} Candidate;
-
-/* What became of one. */
+/* What became of a candidate. */
 typedef enum Trial
 {
 	ADVANCED,
@@ -216,7 +191,7 @@ not_answered(const EfBranch *branch, const EfUpdate *update)
 }
 
 static void
-not_taken(const Target *target, const EfUpdate *update)
+not_taken(const EfUpdateTarget *target, const EfUpdate *update)
 {
 	bool		workers_run = ef_announcement_receiver && ef_announcement_receiver->workers_run();
 
@@ -229,147 +204,7 @@ not_taken(const Target *target, const EfUpdate *update)
 			 errhint("No background workers serve this database: CALL expense_flow.run_pending() drives the work.")));
 }
 
-/* ---- which updates there are ---- */
-
-/* Append the names in a Task's resource to a list; is name one of them? */
-static bool
-add_names(StringInfo list, const char *names, const char *name)
-{
-	bool		found = false;
-	const char *end;
-
-	for (;; names = end + 1)
-	{
-		size_t		length;
-
-		end = strchr(names, ',');
-		length = end ? end - names : strlen(names);
-		appendStringInfo(list, "%s\"%.*s\"", list->len > 0 ? ", " : "", (int) length, names);
-		found |= length == strlen(name) && strncmp(names, name, length) == 0;
-		if (end == NULL)
-			return found;
-	}
-}
-
-/* Sooner or later some Task could take it. */
-static void
-check_name(const EfWorkflow *workflow, const char *name)
-{
-	const AslMachine *machine = workflow->machine;
-	StringInfoData list;
-	bool		found = false;
-	int			i;
-
-	initStringInfo(&list);
-	for (i = 0; i < machine->nstates && !found; i++)
-	{
-		const char *resource = machine->states[i]->resource;
-
-		if (resource)
-			resource = ef_resolve_resource(resource);
-		if (resource && strncmp(resource, EF_ADDRESS_UPDATE, strlen(EF_ADDRESS_UPDATE)) == 0)
-			found = add_names(&list, resource + strlen(EF_ADDRESS_UPDATE), name);
-	}
-	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("workflow \"%s\" has no update \"%s\"", workflow->name, name),
-				 list.len > 0 ? errhint("Its updates are: %s.", list.data) :
-				 errhint("A Task whose Resource is \"update:%s\" would take it.", name)));
-}
-
-/* ---- looking for a Task that takes it ---- */
-
-static void
-find_target(const pg_uuid_t *run_id, const char *workflow_id, Target *target)
-{
-	static EfStatement statement = {
-		"SELECT version_id, xmin, run_id OPERATOR(pg_catalog.<=) " EF_HELD_THROUGH
-		" FROM expense_flow.run WHERE run_id" EQ "$1",
-		1, {UUIDOID}
-	};
-	EfArguments args = {0};
-	EfRow		row;
-	bool		held;
-
-	ef_check_installation();
-	memset(target, 0, sizeof(*target));
-	target->run_id = *run_id;
-	target->workflow_id = workflow_id;
-	ef_add_uuid(&args, run_id);
-	SPI_connect();
-	if (ef_execute(&statement, &args) != 1)
-		elog(ERROR, "the run has vanished");
-	row = ef_row(0, CurrentMemoryContext);
-	target->workflow = ef_workflow_by_version(ef_next_int(&row));
-	target->started_here = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(ef_next_value(&row)));
-	held = ef_next_bool(&row);
-	SPI_finish();
-	if (target->workflow == NULL)
-		elog(ERROR, "the workflow's version does not exist");
-	if (held)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the run with workflow_id \"%s\" is held back: this database is a copy", workflow_id),
-				 errdetail("The original may be working on the open runs that came with the copy."),
-				 errhint("If it is not, let them go on with expense_flow.resume_after_restore().")));
-}
-
-/*
- * The branches that may take it, in the newest snapshot: those that await it, those that are due and that nobody else
- * can advance, and the main line in any case.  One that was asked to cancel does not go on, it fails.  Raises EF006 if
- * the run is closed.
- */
-static int
-find_candidates(Target *target, const EfUpdate *update, Candidate **candidates)
-{
-	static EfStatement statement = {
-		"SELECT branch_id, state, coalesce(status" EQ "'M' AND $2" EQ "ANY (awaits) AND (canceled IS NULL OR canceled" EQ "'D'), false),"
-		" coalesce(due_at OPERATOR(pg_catalog.<=) $3, false), xmin"
-		" FROM expense_flow.branch WHERE run_id" EQ "$1"
-		" AND (branch_id" EQ "0 OR due_at OPERATOR(pg_catalog.<=) $3 OR (status" EQ "'M' AND $2" EQ "ANY (awaits)))"
-		" ORDER BY run_id, branch_id",
-		3, {UUIDOID, TEXTOID, TIMESTAMPTZOID}
-	};
-	MemoryContext context = CurrentMemoryContext;
-	EfArguments args = {0};
-	uint64		count;
-	uint64		i;
-	int			found = 0;
-
-	ef_add_uuid(&args, &target->run_id);
-	ef_add_text(&args, update->address);
-	ef_add_time(&args, ef_now());
-	SPI_connect();
-	count = ef_execute_latest(&statement, &args);
-	*candidates = MemoryContextAllocZero(context, (count + 1) * sizeof(Candidate));
-	for (i = 0; i < count; i++)
-	{
-		EfRow		row = ef_row(i, context);
-		Candidate  *candidate = &(*candidates)[found];
-		char	   *state;
-		bool		awaits;
-		bool		due;
-
-		candidate->key.run_id = target->run_id;
-		candidate->key.branch_id = ef_next_int(&row);
-		state = ef_next_text(&row);
-		awaits = ef_next_bool(&row);
-		due = ef_next_bool(&row);
-		if (candidate->key.branch_id == 0)
-			target->state = state;
-		candidate->kind = awaits ? AWAITS :
-			TransactionIdIsCurrentTransactionId(DatumGetTransactionId(ef_next_value(&row))) ? OWN : AT_WORK;
-		if (candidate->kind == OWN && !due)
-			candidate->kind = AT_WORK;
-		if (candidate->kind != AT_WORK || candidate->key.branch_id == 0)
-			found++;
-	}
-	SPI_finish();
-	if (count == 0)
-		ef_run_is_closed(target->workflow_id);
-	return found;
-}
+/* ---- advancing ---- */
 
 static bool
 is_handled_here(const EfBranchKey *key)
@@ -401,8 +236,6 @@ awaits_update(const EfBranch *branch, const EfUpdate *update)
 	}
 	return false;
 }
-
-/* ---- advancing ---- */
 
 static void
 pause_until(TimestampTz until)
@@ -472,8 +305,6 @@ is_outdated(const EfBranch *branch)
 	EfArguments args = {0};
 	bool		outdated = true;
 
-	if (!IsolationUsesXactSnapshot())
-		return false;
 	ef_add_uuid(&args, &branch->run.run_id);
 	ef_add_int(&args, branch->branch_id);
 	SPI_connect();
@@ -489,7 +320,7 @@ is_outdated(const EfBranch *branch)
 
 /* Load a branch that is locked.  False if it does not await the update after all. */
 static bool
-load(const Candidate *candidate, const EfUpdate *update, EfBranch *branch)
+load(const EfUpdateCandidate *candidate, const EfUpdate *update, EfBranch *branch)
 {
 	bool		found = ef_store_load_branch(&candidate->key, branch);
 
@@ -497,7 +328,7 @@ load(const Candidate *candidate, const EfUpdate *update, EfBranch *branch)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update")));
-	return found && (candidate->kind != AWAITS || awaits_update(branch, update));
+	return found && (candidate->kind != EF_CANDIDATE_AWAITS || awaits_update(branch, update));
 }
 
 static void
@@ -521,7 +352,7 @@ handle(EfBranch *branch, EfUpdate *update)
 
 /* Lock and load a branch, and advance it. */
 static Trial
-try_branch(const Candidate *candidate, EfUpdate *update)
+try_branch(const EfUpdateCandidate *candidate, EfUpdate *update)
 {
 	const EfBranchKey *key = &candidate->key;
 	EfBranch	branch = {0};
@@ -532,7 +363,7 @@ try_branch(const Candidate *candidate, EfUpdate *update)
 	if (!ef_lock_branch(key))
 		return ef_is_claimed(key) ? USELESS : BUSY;
 	ef_branch_create_contexts(&branch, CurrentMemoryContext);
-	useful = candidate->kind != AT_WORK && load(candidate, update, &branch);
+	useful = candidate->kind != EF_CANDIDATE_AT_WORK && load(candidate, update, &branch);
 	if (useful)
 		handle(&branch, update);
 	else
@@ -543,7 +374,7 @@ try_branch(const Candidate *candidate, EfUpdate *update)
 
 /* Wait until the branch is not busy any more, as long as the sender waits. */
 static void
-wait_for_branch(const Target *target, const EfUpdate *update, const EfBranchKey *key)
+wait_for_branch(const EfUpdateTarget *target, const EfUpdate *update, const EfBranchKey *key)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int64		left_ms = (update->give_up - ef_now()) / 1000;
@@ -563,22 +394,12 @@ wait_for_branch(const Target *target, const EfUpdate *update, const EfBranchKey 
 	PG_END_TRY();
 }
 
-/* Is all of the run at rest for longer than the sender waits, and nobody else sees it? */
-static bool
-is_own_and_rests(const Target *target, const EfUpdate *update)
-{
-	EfDueBranch due;
-
-	return target->started_here &&
-		(ef_store_due_branches_of_run(&target->run_id, &due, 1) == 0 || due.due_at > update->give_up);
-}
-
 /* Look once, and try what there is; *busy is a branch that is to be waited for. */
 static Trial
-look(Target *target, EfUpdate *update, EfBranchKey *busy)
+look(EfUpdateTarget *target, EfUpdate *update, EfBranchKey *busy)
 {
-	Candidate  *candidates;
-	int			count = find_candidates(target, update, &candidates);
+	EfUpdateCandidate *candidates;
+	int			count = ef_find_candidates(target, update, &candidates);
 	Trial		result = USELESS;
 	int			i;
 
@@ -594,7 +415,7 @@ look(Target *target, EfUpdate *update, EfBranchKey *busy)
 }
 
 static void
-look_until_answered(Target *target, EfUpdate *update)
+look_until_answered(EfUpdateTarget *target, EfUpdate *update)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "look for a branch", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
@@ -609,7 +430,7 @@ look_until_answered(Target *target, EfUpdate *update)
 		trial = look(target, update, &busy);
 		if (update->answer)
 			break;
-		if (ef_now() >= update->give_up || is_own_and_rests(target, update))
+		if (ef_now() >= update->give_up || ef_rests_unseen(target, update))
 			not_taken(target, update);
 		if (trial == ADVANCED)
 			pause_ms = 1;
@@ -631,12 +452,11 @@ ef_send_update(const pg_uuid_t *run_id, const char *workflow_id, const char *nam
 {
 	EfUpdate	update = {.name = name, .payload = payload, .update_id = request->request_id,
 	.give_up = ef_now() + timeout, .context = CurrentMemoryContext};
-	Target		target;
+	EfUpdateTarget target;
 
 	check_stack_depth();
 	update.address = psprintf(EF_ADDRESS_UPDATE "%s", name);
-	find_target(run_id, workflow_id, &target);
-	check_name(target.workflow, name);
+	ef_find_update_target(run_id, workflow_id, name, &target);
 	PG_TRY();
 	{
 		look_until_answered(&target, &update);
