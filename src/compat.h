@@ -112,6 +112,16 @@ ef_insert_index_tuples(ResultRelInfo *result_rel, TupleTableSlot *slot, EState *
 /* Declared there since 14; that header needs those of GSSAPI, which may not be installed. */
 extern bool pq_check_connection(void);
 
+/* ---- utils/errcodes.h ---- */
+
+/* Until 16.  Nothing raises these any more, but a function of a user's may. */
+#ifndef ERRCODE_DATUM_VERSION_MISMATCH
+#define ERRCODE_DATUM_VERSION_MISMATCH MAKE_SQLSTATE('2', '2', 'P', '0', '7')
+#endif
+#ifndef ERRCODE_SNAPSHOT_TOO_OLD
+#define ERRCODE_SNAPSHOT_TOO_OLD MAKE_SQLSTATE('7', '2', '0', '0', '0')
+#endif
+
 /* ---- utils/acl.h ---- */
 
 static inline bool

@@ -142,6 +142,8 @@ load(const pg_uuid_t *run_id, StoredRun *run)
 {
 	MemoryContext context = CurrentMemoryContext;
 	EfArguments args = {0};
+	char	   *workflow = NULL;
+	char	   *workflow_id = NULL;
 	bool		found;
 
 	ef_add_uuid(&args, run_id);
@@ -151,14 +153,15 @@ load(const pg_uuid_t *run_id, StoredRun *run)
 	{
 		EfRow		row = ef_row(0, context);
 
-		char	   *workflow = ef_next_text(&row);
-
-		run->name = name_of(run_id, workflow, ef_next_text(&row));
+		workflow = ef_next_text(&row);
+		workflow_id = ef_next_text(&row);
 		run->input = ef_next_jsonb(&row);
 		run->started_at = ef_next_time(&row);
 		run->closed_at = ef_next_time(&row);
 	}
 	SPI_finish();
+	if (found)
+		run->name = name_of(run_id, workflow, workflow_id);
 	return found;
 }
 

@@ -15,6 +15,7 @@
 
 #include "utils/elog.h"
 
+#include "compat.h"
 #include "engine/failure.h"
 #include "errcodes.h"
 

@@ -3,7 +3,7 @@ CREATE SCHEMA asl_intrinsic_test;
 SET search_path = asl_intrinsic_test, pg_catalog;
 CREATE FUNCTION asl_test_expr(expr text, input jsonb, context jsonb, variables jsonb) RETURNS text
 	LANGUAGE c AS '$libdir/expense_flow';
-CREATE FUNCTION asl_test_parse(json text) RETURNS text LANGUAGE c STRICT AS '$libdir/expense_flow';
+CREATE FUNCTION asl_test_parse(document text) RETURNS text LANGUAGE c STRICT AS '$libdir/expense_flow';
 CREATE FUNCTION ev(expr text, input jsonb = '{}') RETURNS text LANGUAGE sql
 	AS $$ SELECT asl_intrinsic_test.asl_test_expr(expr, input, '{"Day": "TUESDAY"}', '{"v": 7, "t": "{} and {}"}') $$;
 

@@ -34,14 +34,12 @@ SELECT count(*) FROM run_effect;
 SELECT count(*) FROM expense_flow.runs WHERE workflow = 'run_three';
 
 -- A failure is an error, and nothing is left.
-\set VERBOSITY verbose
 DO $$
 BEGIN
 	PERFORM expense_flow.run_workflow('run_three', '{"n": -1}');
 EXCEPTION WHEN SQLSTATE 'EF005' THEN
 	RAISE WARNING 'failed: % %', SQLSTATE, SQLERRM;
 END $$;
-\set VERBOSITY default
 SELECT expense_flow.run_workflow('run_three', '{"n": -1}');
 SELECT count(*) FROM run_effect;
 SELECT count(*) FROM expense_flow.runs WHERE workflow = 'run_three';
