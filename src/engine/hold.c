@@ -26,8 +26,9 @@
  * the postmaster looks for them when it loads this library.  Where the library
  * is not preloaded, restored backups are not noticed.
  *
- * Whatever is found is settled at once: the origin becomes the current one, and
- * what has to rest is noted, unless there is no open run.  The dispatcher looks
+ * Whatever is found is settled at once: the origin becomes the current one, the
+ * feed of change events is begun anew, and what has to rest is noted, unless there
+ * is no open run.  The dispatcher looks
  * when it starts, sessions before they first take work themselves.
  *
  *-------------------------------------------------------------------------
@@ -232,6 +233,21 @@ hold_runs(const char *reason, bool being_loaded)
 		ef_announcement_receiver->read_tables_anew();
 }
 
+/*
+ * The copy will give the numbers of the original's next change events to events
+ * of its own: a cursor of the original must not be taken for one of this feed.
+ */
+static void
+begin_feed_anew(void)
+{
+	static EfStatement statement = {
+		"UPDATE expense_flow.event_feed SET epoch = pg_catalog.gen_random_uuid()", 0
+	};
+	EfArguments args = {0};
+
+	ef_execute_alone(&statement, &args);
+}
+
 /* Returns whether nothing had to be changed. */
 static bool
 check_installation(void)
@@ -256,6 +272,8 @@ check_installation(void)
 	}
 	if (reason != NULL)
 		hold_runs(reason, foreign);
+	if (reason != NULL && !foreign)
+		begin_feed_anew();
 	store_origin(&current);
 	return false;
 }

@@ -32,6 +32,7 @@ $primary->safe_psql('postgres', q{
 	CREATE FUNCTION about(jsonb) RETURNS text LANGUAGE sql AS $$ SELECT $1 #>> '{state,branches,0,state}' $$;
 	SELECT expense_flow.create_workflow('later', '{"Queries": {"about": "sql:public.about"}, "StartAt": "Later", "States": {"Later": {"Type": "Wait", "Seconds": 1, "End": true}}}');
 	SELECT expense_flow.start_workflow('later', workflow_id => 'later')});
+my $cursor = $primary->safe_psql('postgres', q{SELECT expense_flow.latest_cursor('account')});
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'expense_flow%'}), '0', 'no process on the standby');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM expense_flow.branch'), '401', 'the runs are there');
@@ -49,6 +50,7 @@ $standby->promote;
 wait_for_runs($standby, 'postgres', 'promoted, it does the work');
 check_transfers($standby, 'postgres', 500, 'standby');
 is($standby->safe_psql('postgres', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'it is no copy, though on another timeline');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM expense_flow.read_changes('account', '$cursor')"), '0', 'cursors of the primary are good');
 $standby->restart;
 wait_for_processes($standby, 'postgres', '1 2', 'started again');
 is($standby->safe_psql('postgres', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'nor does it take itself for one later');

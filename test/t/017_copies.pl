@@ -24,6 +24,7 @@ $original->safe_psql('postgres', q{
 	SELECT expense_flow.create_workflow('soon', '{"StartAt": "Soon", "States": {
 		"Soon": {"Type": "Task", "Resource": "signal:go", "ResultPath": null, "Next": "Done"},
 		"Done": {"Type": "Task", "Resource": "sql:public.do_it", "Parameters": {"n.$": "$.n"}, "End": true}}}')});
+my $cursor = $original->safe_psql('postgres', q{SELECT expense_flow.latest_cursor('account')});
 $original->backup('base');
 $original->safe_psql('postgres', q{
 	SELECT expense_flow.start_workflow('pay', '{"n": 1}', 'pay-1');
@@ -48,6 +49,9 @@ sub check_copy
 	is($rc . $out, '0', "$title: nothing is handed out");
 	is(scalar(() = $err =~ /WARNING:  tasks of queue "bank" are held back: this database was/g), 1, "$title: a worker is told why, once");
 	like($err, qr/HINT: .*resume_after_restore/, "$title: and what to do");
+
+	like(($copy->psql('postgres', "SELECT * FROM expense_flow.read_changes('account', '$cursor')"))[2], qr/cursor "$cursor" is not of this feed/,
+		"$title: a cursor of the original is refused");
 
 	# Neither a message, nor a session that works itself, nor another start of the server wakes what rests.
 	$copy->safe_psql('postgres', q{SELECT expense_flow.signal_workflow('soon', 'go')});
@@ -93,6 +97,7 @@ $original->stop('immediate');
 $original->start;
 wait_for_processes($original, 'postgres', '1 2', 'the original is started after a crash');
 is($original->safe_psql('postgres', 'SELECT held FROM expense_flow.restore_status()'), 'f', 'and is no copy');
+is($original->safe_psql('postgres', "SELECT count(*) FROM expense_flow.read_changes('account', '$cursor')"), '0', 'and its cursors are good');
 
 # pg_upgrade starts servers with -b.
 $original->stop;
