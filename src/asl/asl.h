@@ -256,8 +256,7 @@ typedef struct AslMapPlan
 } AslMapPlan;
 
 /*
- * What a Map runs over, from its raw input.  With an ItemReader, read is a chunk of what it read (an array),
- * else NULL.
+ * What a Map runs over, from its raw input.  With an ItemReader, read is what it has read (an array), else NULL.
  */
 extern bool asl_map_plan(const AslState *state, Jsonb *input, Jsonb *read, const AslEnv *env,
 						 AslMapPlan *plan, AslError *error);
@@ -268,6 +267,21 @@ extern bool asl_map_plan(const AslState *state, Jsonb *input, Jsonb *read, const
  */
 extern bool asl_map_item_input(const AslState *state, Jsonb *input, Jsonb *item, const AslEnv *env,
 							   Jsonb **item_input, AslError *error);
+
+/* Do iterations get batches of items?  Is ItemsPath applied to all that the ItemReader reads? */
+extern bool asl_map_is_batched(const AslState *state);
+extern bool asl_map_selects_items(const AslState *state);
+
+/*
+ * The batches of a Map with an ItemBatcher, when the items come one by one.  Both functions return the batch that is
+ * complete now, in *batch, or NULL; asl_batcher_end() after the last item.
+ */
+typedef struct AslBatcher AslBatcher;
+
+extern bool asl_batcher_create(const AslState *state, Jsonb *input, const AslEnv *env, AslBatcher **batcher,
+							   AslError *error);
+extern bool asl_batcher_add(AslBatcher *batcher, Jsonb *item, Jsonb **batch, AslError *error);
+extern bool asl_batcher_end(AslBatcher *batcher, Jsonb **batch, AslError *error);
 
 /* ItemReader and ResultWriter: their arguments (NULL: none), and the greatest number of items to read (0: all). */
 extern bool asl_reader_arguments(const AslState *state, Jsonb *input, const AslEnv *env,

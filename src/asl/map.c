@@ -3,9 +3,10 @@
  * map.c
  *	  Map states: which items, how many at a time, and the input of each.
  *
- * With an ItemBatcher the items of the plan are batches.  A batch is made of
- * selected items, so ItemSelector is applied then, when the plan is made;
- * without it, ItemSelector is applied to each item as its iteration starts.
+ * With an ItemBatcher, batches are what iterations get.  A batch is made of
+ * selected items, so ItemSelector is applied then; without it, ItemSelector is
+ * applied to each item as its iteration starts.  Batches are made one after the
+ * other, of items that need not all be in memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,24 +17,24 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* A batch: {"BatchInput": ..., "Items": [...]}, and the bytes of its text so far. */
-typedef struct Batch
-{
-	JsonbValue	items;
-	int			nitems;
-	int64		size;
-} Batch;
-
-typedef struct Batcher
+struct AslBatcher
 {
 	const AslStateBody *body;
+	const AslEnv *env;
+	Jsonb	   *effective;
+	MemoryContext scratch;		/* of one item */
+	MemoryContext context;		/* of the batch being filled */
+	int			index;			/* of the next item */
 	double		max_items;		/* 0: no limit */
 	double		max_bytes;
 	Jsonb	   *batch_input;	/* or NULL */
 	int64		empty_size;		/* bytes of a batch without items */
-	JsonbValue	batches;
-	Batch		batch;			/* the one being filled */
-} Batcher;
+
+	/* The batch: {"BatchInput": ..., "Items": [...]}, and the bytes of its text so far. */
+	JsonbValue	items;
+	int			nitems;
+	int64		size;
+};
 
 /* An item as ItemSelector sees it. */
 typedef struct ItemContext
@@ -86,60 +87,6 @@ make_item_context(void *arg, const char *part, const char *member)
 	return asl_value_build(&object, &result, &error) ? result : outer;
 }
 
-/* The batch that has been filled, as a value. */
-static JsonbValue
-batch_value(const Batcher *batcher)
-{
-	JsonbValue	batch = asl_value_empty_object();
-	JsonbValue	batch_input;
-
-	if (batcher->batch_input)
-	{
-		batch_input = asl_value_of(batcher->batch_input);
-		asl_object_add(&batch, "BatchInput", strlen("BatchInput"), &batch_input);
-	}
-	asl_object_add(&batch, "Items", strlen("Items"), &batcher->batch.items);
-	return batch;
-}
-
-static void
-begin_batch(Batcher *batcher)
-{
-	batcher->batch.items = asl_value_empty_array();
-	batcher->batch.nitems = 0;
-	batcher->batch.size = batcher->empty_size;
-}
-
-static void
-end_batch(Batcher *batcher)
-{
-	JsonbValue	batch = batch_value(batcher);
-
-	asl_array_append(&batcher->batches, &batch);
-	begin_batch(batcher);
-}
-
-static bool
-add_to_batch(Batcher *batcher, Jsonb *item, AslError *error)
-{
-	Batch	   *batch = &batcher->batch;
-	JsonbValue	value = asl_value_of(item);
-	int64		size = batcher->max_bytes > 0 ? asl_compact_size(item) : 0;
-
-	if (batch->nitems > 0 &&
-		((batcher->max_items > 0 && batch->nitems >= batcher->max_items) ||
-		 (batcher->max_bytes > 0 && batch->size + 1 + size > batcher->max_bytes)))
-		end_batch(batcher);
-	if (batcher->max_bytes > 0 && batch->size + size > batcher->max_bytes)
-		return asl_error(error, ASL_ERROR_RUNTIME,
-						 "an item of " INT64_FORMAT " bytes does not fit into a batch of at most %.0f bytes",
-						 size, batcher->max_bytes);
-	asl_array_append(&batch->items, &value);
-	batch->size += size + (batch->nitems > 0);
-	batch->nitems++;
-	return true;
-}
-
 /* ItemSelector applied to an item; the result is in the current context, what it took is left in scratch. */
 static bool
 select_item(const AslStateBody *body, Jsonb *effective, const JsonbValue *item, int index, const AslEnv *env,
@@ -168,60 +115,157 @@ select_item(const AslStateBody *body, Jsonb *effective, const JsonbValue *item, 
 	return ok;
 }
 
+/* ---- ItemBatcher ---- */
+
+static void
+begin_batch(AslBatcher *batcher)
+{
+	MemoryContextReset(batcher->context);
+	batcher->items = asl_value_empty_array();
+	batcher->nitems = 0;
+	batcher->size = batcher->empty_size;
+}
+
+/* Make what has been filled a batch, in the current context. */
 static bool
-make_batcher(Batcher *batcher, const AslStateBody *body, Jsonb *effective, const AslEnv *env, AslError *error)
+make_batch(const AslBatcher *batcher, Jsonb **result, AslError *error)
+{
+	JsonbValue	batch = asl_value_empty_object();
+	JsonbValue	batch_input;
+
+	if (batcher->batch_input)
+	{
+		batch_input = asl_value_of(batcher->batch_input);
+		asl_object_add(&batch, "BatchInput", strlen("BatchInput"), &batch_input);
+	}
+	asl_object_add(&batch, "Items", strlen("Items"), &batcher->items);
+	return asl_value_build(&batch, result, error);
+}
+
+bool
+asl_batcher_create(const AslState *state, Jsonb *input, const AslEnv *env, AslBatcher **result, AslError *error)
 {
 	static const AslRange items = {"MaxItemsPerBatch", 1, ASL_MAX_WHOLE_NUMBER, true};
 	static const AslRange bytes = {"MaxInputBytesPerBatch", 1, ASL_MAX_WHOLE_NUMBER, true};
-	JsonbValue	batch;
+	const AslStateBody *body = state->body;
+	AslBatcher *batcher = palloc0(sizeof(AslBatcher));
+	Jsonb	   *effective;
 	Jsonb	   *empty;
 
-	memset(batcher, 0, sizeof(Batcher));
+	*result = batcher;
 	batcher->body = body;
-	batcher->batches = asl_value_empty_array();
-	if (!asl_eval_amount(&body->batch_items, &items, effective, env, &batcher->max_items, error) ||
+	batcher->env = env;
+	if (!asl_filter_input(state, input, env, &effective, error) ||
+		!asl_eval_amount(&body->batch_items, &items, effective, env, &batcher->max_items, error) ||
 		!asl_eval_amount(&body->batch_bytes, &bytes, effective, env, &batcher->max_bytes, error))
 		return false;
 	if (body->batch_input &&
 		!asl_template_eval(body->batch_input, effective, env, &batcher->batch_input, error))
 		return false;
+	batcher->effective = effective;
+	batcher->scratch = AllocSetContextCreate(CurrentMemoryContext, "map item", ALLOCSET_DEFAULT_SIZES);
+	batcher->context = AllocSetContextCreate(CurrentMemoryContext, "map batch", ALLOCSET_DEFAULT_SIZES);
 	begin_batch(batcher);
-	batch = batch_value(batcher);
-	if (!asl_value_build(&batch, &empty, error))
+	if (!make_batch(batcher, &empty, error))
 		return false;
-	batcher->empty_size = asl_compact_size(empty);
+	batcher->empty_size = batcher->size = asl_compact_size(empty);
+	return true;
+}
+
+static void
+append_item(AslBatcher *batcher, const Jsonb *item, int64 size)
+{
+	MemoryContext old = MemoryContextSwitchTo(batcher->context);
+	JsonbValue	value = asl_value_of(memcpy(palloc(VARSIZE(item)), item, VARSIZE(item)));
+
+	asl_array_append(&batcher->items, &value);
+	MemoryContextSwitchTo(old);
+	batcher->size += size + (batcher->nitems > 0);
+	batcher->nitems++;
+}
+
+bool
+asl_batcher_add(AslBatcher *batcher, Jsonb *item, Jsonb **batch, AslError *error)
+{
+	JsonbValue	value = asl_value_of(item);
+	Jsonb	   *selected;
+	int64		size;
+
+	*batch = NULL;
+	if (!select_item(batcher->body, batcher->effective, &value, batcher->index++, batcher->env, batcher->scratch,
+					 &selected, error))
+		return false;
+	size = batcher->max_bytes > 0 ? asl_compact_size(selected) : 0;
+	if (batcher->nitems > 0 &&
+		((batcher->max_items > 0 && batcher->nitems >= batcher->max_items) ||
+		 (batcher->max_bytes > 0 && batcher->size + 1 + size > batcher->max_bytes)))
+	{
+		if (!asl_batcher_end(batcher, batch, error))
+			return false;
+	}
+	if (batcher->max_bytes > 0 && batcher->size + size > batcher->max_bytes)
+		return asl_error(error, ASL_ERROR_RUNTIME,
+						 "an item of " INT64_FORMAT " bytes does not fit into a batch of at most %.0f bytes",
+						 size, batcher->max_bytes);
+	append_item(batcher, selected, size);
+	MemoryContextReset(batcher->scratch);
+	return true;
+}
+
+bool
+asl_batcher_end(AslBatcher *batcher, Jsonb **batch, AslError *error)
+{
+	*batch = NULL;
+	if (batcher->nitems == 0)
+		return true;
+	if (!make_batch(batcher, batch, error))
+		return false;
 	begin_batch(batcher);
 	return true;
 }
 
 static bool
-make_batches(const AslStateBody *body, Jsonb *effective, Jsonb *items, const AslEnv *env,
-			 Jsonb **batches, AslError *error)
+make_batches(const AslState *state, Jsonb *input, Jsonb *items, const AslEnv *env, Jsonb **batches, AslError *error)
 {
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "map item", ALLOCSET_DEFAULT_SIZES);
 	JsonbValue	array = asl_value_of(items);
+	JsonbValue	result = asl_value_empty_array();
 	JsonbValue	key;
 	JsonbValue	item;
+	AslBatcher *batcher;
+	Jsonb	   *batch = NULL;
 	AslEach		each;
-	Batcher		batcher;
-	int			index = 0;
-	bool		ok = make_batcher(&batcher, body, effective, env, error);
+	bool		ok = asl_batcher_create(state, input, env, &batcher, error);
+	bool		more = true;
 
-	for (asl_each_init(&each, &array); ok && asl_each_next(&each, &key, &item); index++)
+	for (asl_each_init(&each, &array); ok && more;)
 	{
-		Jsonb	   *selected;
-
 		CHECK_FOR_INTERRUPTS();
-		ok = select_item(body, effective, &item, index, env, scratch, &selected, error) &&
-			add_to_batch(&batcher, selected, error);
-		MemoryContextReset(scratch);
+		more = asl_each_next(&each, &key, &item);
+		if (more)
+			ok = asl_value_build(&item, &items, error) && asl_batcher_add(batcher, items, &batch, error);
+		else
+			ok = asl_batcher_end(batcher, &batch, error);
+		if (ok && batch)
+		{
+			item = asl_value_of(batch);
+			asl_array_append(&result, &item);
+		}
 	}
-	MemoryContextDelete(scratch);
-	if (!ok)
-		return false;
-	if (batcher.batch.nitems > 0)
-		end_batch(&batcher);
-	return asl_value_build(&batcher.batches, batches, error);
+	return ok && asl_value_build(&result, batches, error);
+}
+
+/* ---- the plan ---- */
+
+bool
+asl_map_is_batched(const AslState *state)
+{
+	return state->body->batched;
+}
+
+bool
+asl_map_selects_items(const AslState *state)
+{
+	return state->body->items_path != NULL;
 }
 
 bool
@@ -248,7 +292,7 @@ asl_map_plan(const AslState *state, Jsonb *input, Jsonb *read, const AslEnv *env
 	if (!asl_value_is_array(&items))
 		return asl_error(error, ASL_ERROR_RUNTIME, "Reference path \"%s\" must point to array.",
 						 body->items_path ? asl_path_text(body->items_path) : "$");
-	if (body->batched && !make_batches(body, effective, plan->items, env, &plan->items, error))
+	if (body->batched && !make_batches(state, input, plan->items, env, &plan->items, error))
 		return false;
 	plan->nitems = JB_ROOT_COUNT(plan->items);
 	return asl_eval_amount(&body->tolerated_count, &count, effective, env, &plan->tolerated_count, error) &&

@@ -45,6 +45,9 @@
 #define MAX_REPETITIONS_DISK_FULL 600
 #define REPETITION_SLOTS 256
 
+/* Rows of a set-returning function are read so many at a time. */
+#define ROWS_AT_A_TIME 100
+
 typedef struct Repetition
 {
 	uint64		subject;
@@ -61,6 +64,11 @@ typedef struct Execution
 	ResourceOwner owner;
 	EfFunction *function;
 	const char *converting;		/* the argument whose value is being converted */
+	Oid			userid;			/* who we are when we are not the run's role */
+	int			sec_context;
+	int			nest_level;		/* of settings, while we are */
+	double		nrows;			/* rows that were taken */
+	bool		refused;		/* one was not */
 	EfTimer		timer;
 	bool		run_ends_first; /* the timer stands for the run's deadline, not the Task's timeout */
 } Execution;
@@ -150,16 +158,10 @@ json_null(void)
 	return JsonbValueToJsonb(&null);
 }
 
-/* Execute the call; the result is in exec->context. */
-static Jsonb *
-call_function(Execution *exec)
+static void
+convert_arguments(Execution *exec, Datum *values, char *nulls)
 {
 	EfFunction *function = exec->function;
-	Datum	   *values = palloc((function->nargs + 1) * sizeof(Datum));
-	char	   *nulls = palloc(function->nargs + 1);
-	MemoryContext old;
-	Jsonb	   *result;
-	Datum		value;
 	bool		is_null;
 	int			i;
 
@@ -172,6 +174,21 @@ call_function(Execution *exec)
 		nulls[i] = is_null ? 'n' : ' ';
 	}
 	exec->converting = NULL;
+}
+
+/* Execute the call; the result is in exec->context. */
+static Jsonb *
+call_function(Execution *exec)
+{
+	EfFunction *function = exec->function;
+	Datum	   *values = palloc((function->nargs + 1) * sizeof(Datum));
+	char	   *nulls = palloc(function->nargs + 1);
+	MemoryContext old;
+	Jsonb	   *result;
+	Datum		value;
+	bool		is_null;
+
+	convert_arguments(exec, values, nulls);
 	if (SPI_execute_plan(function->plan, values, nulls, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "an activity's call returned no row");
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
@@ -221,30 +238,90 @@ do_what_commit_would(void)
 		PortalHashTableDeleteAll();
 }
 
+static void
+enter(Execution *exec)
+{
+	GetUserIdAndSecContext(&exec->userid, &exec->sec_context);
+	enter_role(exec->call);
+	exec->nest_level = NewGUCNestLevel();
+	set_search_path();
+}
+
+static void
+leave(Execution *exec)
+{
+	AtEOXact_GUC(false, exec->nest_level);
+	SetUserIdAndSecContext(exec->userid, exec->sec_context);
+}
+
+/* Hand over the rows that have been fetched; not as the run's role.  False: no more of them. */
+static bool
+take_rows(Execution *exec)
+{
+	EfActivityCall *call = exec->call;
+	SPITupleTable *rows = SPI_tuptable;
+	uint64		count = SPI_processed;
+	uint64		i;
+	bool		good = count > 0;
+
+	leave(exec);
+	for (i = 0; good && i < count; i++)
+	{
+		bool		is_null;
+		Datum		value = SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &is_null);
+		MemoryContext old = MemoryContextSwitchTo(rows->tuptabcxt);
+		Jsonb	   *row = is_null ? json_null() : DatumGetJsonbP(value);
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(exec->context);
+		exec->refused = !call->take_row(row, call->finish_arg, &call->failure);
+		good = !exec->refused && !(call->max_rows > 0 && ++exec->nrows >= call->max_rows);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(rows);
+	enter(exec);
+	return good;
+}
+
+/* Read the rows of a set-returning function, some at a time, in one snapshot. */
+static void
+read_rows(Execution *exec)
+{
+	EfFunction *function = exec->function;
+	Datum	   *values = palloc((function->nargs + 1) * sizeof(Datum));
+	char	   *nulls = palloc(function->nargs + 1);
+	Portal		portal;
+
+	convert_arguments(exec, values, nulls);
+	portal = SPI_cursor_open(NULL, ef_rows_plan(function), values, nulls, false);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, ROWS_AT_A_TIME);
+	} while (take_rows(exec));
+	SPI_cursor_close(portal);
+}
+
 /* All that happens as the run's role, inside the subtransaction. */
 static Jsonb *
 execute_as_role(Execution *exec)
 {
 	EfActivityCall *call = exec->call;
-	int			sec_context;
-	Oid			userid;
-	int			nest_level;
-	Jsonb	   *result;
+	Jsonb	   *result = NULL;
 
-	GetUserIdAndSecContext(&userid, &sec_context);
-	enter_role(call);
-	nest_level = NewGUCNestLevel();
-	set_search_path();
+	enter(exec);
 	SPI_connect();
 	exec->function = ef_get_function(call->function, call->whole_input ? json_null() : call->input);
-	result = call_function(exec);
+	if (call->take_row && exec->function->rows_text)
+		read_rows(exec);
+	else
+		result = call_function(exec);
 	ef_release_function(exec->function);
 	exec->function = NULL;
 	SPI_finish();
 	if (call->fire_triggers)
 		do_what_commit_would();
-	AtEOXact_GUC(false, nest_level);
-	SetUserIdAndSecContext(userid, sec_context);
+	leave(exec);
 	return result;
 }
 
@@ -325,7 +402,7 @@ conclude(Execution *exec, Jsonb *result)
 		end_subtransaction(exec, false);
 		return timed_out(exec);
 	}
-	good = call->finish(result, call->finish_arg, &call->failure);
+	good = !exec->refused && call->finish(result, call->finish_arg, &call->failure);
 	end_subtransaction(exec, good);
 	return good ? EF_ACTIVITY_SUCCEEDED : EF_ACTIVITY_FAILED;
 }

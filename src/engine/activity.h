@@ -39,6 +39,13 @@ typedef struct EfActivityCall
 	bool		(*finish) (Jsonb *result, void *arg, AslError *error);
 	void	   *finish_arg;
 
+	/*
+	 * What to do with each row of a set-returning function, so that they are never all in memory (NULL: they are the
+	 * result, an array); false: as above.  The result that finish() gets is NULL then.
+	 */
+	bool		(*take_row) (Jsonb *row, void *arg, AslError *error);
+	double		max_rows;		/* 0: all */
+
 	AslError	failure;
 } EfActivityCall;
 

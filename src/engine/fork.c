@@ -3,7 +3,7 @@
  * fork.c
  *	  Parallel and Map: starting branches, and joining what they return.
  *
- * A fork writes a row of "branch" for each branch, and its first transition,
+ * A fork writes a row of "branch" for each branch (spawn.c), and its first transition,
  * which holds the input; then its own branch waits, in status joining, with the
  * number of those that have not ended in "pending".  It does all this in one
  * transaction, so nobody sees a part of it.
@@ -24,28 +24,15 @@
 #include "utils/resowner.h"
 
 #include "asl/value.h"
-#include "engine/activity.h"
-#include "engine/advance.h"
-#include "engine/alias.h"
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/join.h"
+#include "engine/map_reader.h"
+#include "engine/spawn.h"
 #include "engine/store.h"
 
 /* Outputs of branches that are read at a time. */
 #define OUTPUTS_AT_ONCE 100
-
-/* What a state starts. */
-typedef struct Fork
-{
-	EfVisit    *visit;
-	int			count;
-	int			window;			/* how many may be at work at a time */
-	int64		tolerated;		/* failures */
-	Jsonb	   *input;			/* of each branch of a Parallel */
-	AslMapPlan	plan;			/* of a Map */
-	JsonbIterator *items;		/* of a Map, at the next one */
-} Fork;
 
 bool
 ef_is_iteration(const EfBranch *branch)
@@ -55,298 +42,7 @@ ef_is_iteration(const EfBranch *branch)
 	return owner != NULL && owner->type == ASL_MAP;
 }
 
-/* ---- starting branches ---- */
-
-/* The item as it was before ItemSelector, where that made something else of it. */
-static Jsonb *
-item_details(Jsonb *item, Jsonb *input)
-{
-	JsonbParseState *state = NULL;
-
-	if (item == input)
-		return NULL;
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	ef_push_jsonb(&state, "value", item);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-/* The input of the next branch; *details for its first transition. */
-static bool
-next_input(Fork *fork, int index, Jsonb **input, Jsonb **details)
-{
-	EfVisit    *visit = fork->visit;
-	JsonbValue	value;
-	Jsonb	   *item;
-
-	*input = fork->input;
-	*details = NULL;
-	if (visit->state->type == ASL_PARALLEL)
-		return true;
-	if (JsonbIteratorNext(&fork->items, &value, true) != WJB_ELEM)
-		elog(ERROR, "a Map has fewer items than it should");
-	item = JsonbValueToJsonb(&value);
-	visit->item = item;
-	visit->item_index = index;
-	if (!asl_map_item_input(visit->state, visit->branch->data, item, &visit->env, input, &visit->failure))
-		return false;
-	visit->item = NULL;
-	*details = item_details(item, *input);
-	return true;
-}
-
-static void
-insert_child(Fork *fork, int index, Jsonb *input, Jsonb *details, TimestampTz now)
-{
-	EfBranch   *parent = fork->visit->branch;
-	const AslScope *scope = parent->state->scopes[parent->state->type == ASL_MAP ? 0 : index];
-	EfBranch	child = {.run = parent->run, .parent_id = parent->branch_id, .item = index};
-	EfTransition transition = {.began_at = now, .at = now, .events = "", .output = input, .details = details};
-	EfBranchKey key;
-
-	child.branch_id = ef_store_next_branch_id();
-	child.step = parent->step + 1;
-	child.data_step = child.step;
-	child.status = EF_BRANCH_QUEUED;
-	child.due_at = index < fork->window ? now : DT_NOEND;
-	child.state = &scope->states[scope->start_at];
-	child.variables = parent->variables;
-	ef_store_insert_transition(&child, &transition);
-	if (!ef_store_insert_branch(&child))
-		elog(ERROR, "could not start a branch");
-	if (index < fork->window && !parent->in_query)
-	{
-		ef_branch_key(&child, &key);
-		ef_announce_due(&key, now);
-	}
-}
-
-static bool
-insert_children(Fork *fork)
-{
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "branch to be started", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(scratch);
-	AslError   *failure = &fork->visit->failure;
-	TimestampTz now = ef_now();
-	bool		good = true;
-	int			i;
-
-	for (i = 0; good && i < fork->count; i++)
-	{
-		Jsonb	   *input;
-		Jsonb	   *details;
-
-		CHECK_FOR_INTERRUPTS();
-		good = next_input(fork, i, &input, &details);
-		if (good)
-		{
-			insert_child(fork, i, input, details, now);
-			MemoryContextReset(scratch);
-		}
-	}
-	MemoryContextSwitchTo(old);
-	if (!good)
-	{
-		failure->name = pstrdup(failure->name);
-		failure->cause = failure->cause ? pstrdup(failure->cause) : NULL;
-	}
-	MemoryContextDelete(scratch);
-	return good;
-}
-
-/* The branch comes to wait for those that it starts. */
-static void
-begin_to_wait(Fork *fork)
-{
-	EfBranch   *branch = fork->visit->branch;
-	EfJoin		join = {.window = fork->window < fork->count ? fork->window : 0, .count = fork->count,
-	.tolerated = fork->tolerated};
-
-	branch->status = EF_BRANCH_JOINING;
-	branch->due_at = DT_NOEND;
-	branch->pending = fork->count;
-	branch->context = ef_make_join(&join);
-	ef_store_ended_before(branch);
-	if (branch->has_row)
-		ef_store_update_branch(branch);
-	else if (!ef_store_insert_branch(branch))
-		elog(ERROR, "could not write the branch of a run");
-	branch->has_row = true;
-	branch->row_step = branch->step;
-	/* Asked to cancel a moment ago, by somebody who did not see the branches. */
-	if (branch->canceled == EF_CANCEL_REQUESTED)
-		ef_store_cancel_children(&branch->run.run_id, branch->branch_id, branch->cancel_reason);
-}
-
-static bool
-start_all(Fork *fork)
-{
-	if (fork->visit->state->type == ASL_MAP)
-	{
-		JsonbValue	value;
-
-		fork->items = JsonbIteratorInit(&fork->plan.items->root);
-		if (JsonbIteratorNext(&fork->items, &value, true) != WJB_BEGIN_ARRAY)
-			elog(ERROR, "the items of a Map are no array");
-	}
-	ef_write_step(fork->visit, NULL);
-	if (!insert_children(fork))
-		return false;
-	begin_to_wait(fork);
-	return true;
-}
-
-/*
- * Start all branches, or none: an input that cannot be made is a failure of the state, which may be caught, so
- * what was written by then has to go.
- */
-static EfVisitResult
-start(Fork *fork)
-{
-	EfBranch	before = *fork->visit->branch;
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool good = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		good = start_all(fork);
-		if (good)
-			ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		ReThrowError(edata);
-	}
-	PG_END_TRY();
-	fork->visit->item = NULL;
-	if (!good)
-	{
-		RollbackAndReleaseCurrentSubTransaction();
-		*fork->visit->branch = before;
-	}
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return good ? EF_VISIT_FORKED : EF_VISIT_FAILED;
-}
-
-/* ---- Parallel and Map ---- */
-
-static bool
-keep_read_items(Jsonb *result, void *arg, AslError *error)
-{
-	*(Jsonb **) arg = result;
-	return true;
-}
-
-/* The first so many elements of an array. */
-static Jsonb *
-first_items(Jsonb *array, double max_items)
-{
-	JsonbParseState *state = NULL;
-	JsonbIterator *iterator = JsonbIteratorInit(&array->root);
-	JsonbValue	value;
-	double		count = 0;
-
-	if (max_items <= 0 || !JB_ROOT_IS_ARRAY(array) || JB_ROOT_COUNT(array) <= max_items)
-		return array;
-	(void) JsonbIteratorNext(&iterator, &value, true);
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	while (JsonbIteratorNext(&iterator, &value, true) == WJB_ELEM && count++ < max_items)
-		pushJsonbValue(&state, WJB_ELEM, &value);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
-}
-
-/* ItemReader: the rows of a set-returning function. */
-static EfVisitResult
-read_items(EfVisit *visit, Jsonb **items)
-{
-	const char *resource = ef_resolve_resource(visit->state->item_reader);
-	EfActivityCall call = {.finish = keep_read_items, .finish_arg = items};
-	double		max_items;
-	EfActivityResult result;
-
-	if (resource == NULL || strncmp(resource, "sql:", strlen("sql:")) != 0)
-	{
-		visit->failure.name = "States.Runtime";
-		visit->failure.cause = psprintf("resources like \"%s\" are not supported in an ItemReader",
-										visit->state->item_reader);
-		return EF_VISIT_FAILED;
-	}
-	if (!asl_reader_arguments(visit->state, visit->branch->data, &visit->env, &call.input, &max_items,
-							  &visit->failure))
-		return EF_VISIT_FAILED;
-	if (call.input == NULL)
-		call.input = ef_empty_object();
-	call.function = resource + strlen("sql:");
-	ef_prepare_call(visit, &call);
-	result = ef_call_activity(&call);
-	if (result == EF_ACTIVITY_RUN_TIMED_OUT)
-		return EF_VISIT_RUN_TIMED_OUT;
-	if (result != EF_ACTIVITY_SUCCEEDED)
-	{
-		visit->failure = call.failure;
-		if (result == EF_ACTIVITY_INTERRUPTED)
-			(void) ef_was_interrupted_to_cancel(visit);
-		return EF_VISIT_FAILED;
-	}
-	*items = first_items(*items, max_items);
-	return EF_VISIT_LEFT;
-}
-
-/* How many failures are tolerated: what both limits allow, where they are given. */
-static int64
-tolerated_failures(const AslMapPlan *plan)
-{
-	double		by_count = plan->tolerated_count > 0 ? plan->tolerated_count : plan->nitems;
-	double		by_percentage = plan->tolerated_percentage > 0 ?
-	floor(plan->tolerated_percentage * plan->nitems / 100.0) : plan->nitems;
-
-	if (plan->tolerated_count <= 0 && plan->tolerated_percentage <= 0)
-		return 0;
-	return (int64) Min(Min(by_count, by_percentage), plan->nitems);
-}
-
-/* What is to be started; EF_VISIT_LEFT if that is known. */
-static EfVisitResult
-plan_fork(Fork *fork)
-{
-	EfVisit    *visit = fork->visit;
-	Jsonb	   *input = visit->branch->data;
-	Jsonb	   *read = NULL;
-
-	if (visit->state->type == ASL_PARALLEL)
-	{
-		fork->count = fork->window = visit->state->nscopes;
-		return asl_effective_input(visit->state, input, &visit->env, &fork->input, NULL, &visit->failure) ?
-			EF_VISIT_LEFT : EF_VISIT_FAILED;
-	}
-	if (visit->state->item_reader)
-	{
-		EfVisitResult result = read_items(visit, &read);
-
-		if (result != EF_VISIT_LEFT)
-			return result;
-	}
-	if (!asl_map_plan(visit->state, input, read, &visit->env, &fork->plan, &visit->failure))
-	{
-		if (fork->plan.nitems >= 0)
-			ef_add_event(visit, EF_EVENT_MAP_STARTED);
-		return EF_VISIT_FAILED;
-	}
-	fork->count = fork->plan.nitems;
-	fork->window = fork->plan.max_concurrency > 0 ? Min(fork->plan.max_concurrency, fork->count) : fork->count;
-	fork->tolerated = tolerated_failures(&fork->plan);
-	return EF_VISIT_LEFT;
-}
+/* ---- leaving ---- */
 
 static EfVisitResult
 leave(EfVisit *visit, Jsonb *outputs)
@@ -448,25 +144,167 @@ ef_fail_fork(EfVisit *visit)
 	ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_FAILED : EF_EVENT_PARALLEL_FAILED);
 }
 
-static void
-add_start_events(EfVisit *visit)
+void
+ef_add_fork_started(EfVisit *visit)
 {
 	ef_add_event(visit, visit->state->type == ASL_MAP ? EF_EVENT_MAP_STARTED : EF_EVENT_PARALLEL_STARTED);
 	if (visit->state->distributed)
 		ef_add_event(visit, EF_EVENT_MAP_RUN_STARTED);
 }
 
+/* ---- starting branches ---- */
+
+/* How many failures are tolerated, of so many items: what both limits allow, where they are given. */
+static int64
+tolerated_failures(const AslMapPlan *plan, int nitems)
+{
+	double		by_count = plan->tolerated_count > 0 ? plan->tolerated_count : nitems;
+	double		by_percentage = plan->tolerated_percentage > 0 ?
+	floor(plan->tolerated_percentage * nitems / 100.0) : nitems;
+
+	if (plan->tolerated_count <= 0 && plan->tolerated_percentage <= 0)
+		return 0;
+	return (int64) Min(Min(by_count, by_percentage), nitems);
+}
+
+static bool
+start_branches(EfSpawn *spawn)
+{
+	EfVisit    *visit = spawn->visit;
+	Jsonb	   *input;
+	int			i;
+
+	if (!asl_effective_input(visit->state, visit->branch->data, &visit->env, &input, NULL, &visit->failure))
+		return false;
+	ef_add_fork_started(visit);
+	for (i = 0; i < visit->state->nscopes; i++)
+		ef_spawn_branch(spawn, input);
+	return ef_spawn_end(spawn);
+}
+
+static bool
+start_iterations(EfSpawn *spawn, Jsonb *items)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&items->root);
+	JsonbValue	value;
+	bool		good = true;
+
+	if (JsonbIteratorNext(&iterator, &value, true) != WJB_BEGIN_ARRAY)
+		elog(ERROR, "the items of a Map are no array");
+	ef_add_fork_started(spawn->visit);
+	while (good && JsonbIteratorNext(&iterator, &value, true) == WJB_ELEM)
+	{
+		Jsonb	   *item = JsonbValueToJsonb(&value);
+
+		good = ef_spawn_item(spawn, item);
+		pfree(item);
+	}
+	return good && ef_spawn_end(spawn);
+}
+
+/*
+ * Start all branches, or none: an input that cannot be made is a failure of the state, which may be caught, so
+ * what was written by then has to go.
+ */
+static bool
+start_all(EfSpawn *spawn, Jsonb *items)
+{
+	EfBranch	before = *spawn->visit->branch;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool good = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		good = items ? start_iterations(spawn, items) : start_branches(spawn);
+		if (good)
+			ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	if (!good)
+	{
+		RollbackAndReleaseCurrentSubTransaction();
+		*spawn->visit->branch = before;
+	}
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return good;
+}
+
+/* Wait for what has been started; there may be nothing. */
+static EfVisitResult
+wait_for_branches(EfSpawn *spawn, int64 tolerated)
+{
+	if (spawn->count == 0)
+		return leave(spawn->visit, empty_array());
+	ef_spawn_wait(spawn, tolerated);
+	return EF_VISIT_FORKED;
+}
+
+static EfVisitResult
+visit_parallel(EfVisit *visit)
+{
+	EfSpawn		spawn;
+
+	if (!ef_spawn_init(&spawn, visit, 0, false) || !start_all(&spawn, NULL))
+		return EF_VISIT_FAILED;
+	return wait_for_branches(&spawn, 0);
+}
+
+/* Plan a Map; read: what its ItemReader has read, or NULL. */
+static bool
+plan_map(EfVisit *visit, Jsonb *read, AslMapPlan *plan)
+{
+	if (asl_map_plan(visit->state, visit->branch->data, read, &visit->env, plan, &visit->failure))
+		return true;
+	if (plan->nitems >= 0)
+		ef_add_event(visit, EF_EVENT_MAP_STARTED);
+	return false;
+}
+
+static EfVisitResult
+visit_map(EfVisit *visit)
+{
+	Jsonb	   *read = visit->state->item_reader ? empty_array() : NULL;
+	AslMapPlan	plan;
+	EfSpawn		spawn;
+	EfVisitResult result = EF_VISIT_LEFT;
+
+	if (!asl_map_selects_items(visit->state) && read)
+	{
+		if (!plan_map(visit, read, &plan) || !ef_spawn_init(&spawn, visit, plan.max_concurrency, true))
+			return EF_VISIT_FAILED;
+		result = ef_read_items(visit, &spawn, &read);
+		if (result == EF_VISIT_LEFT && read == NULL)
+			return wait_for_branches(&spawn, tolerated_failures(&plan, spawn.count));
+	}
+	else if (read)
+		result = ef_read_items(visit, NULL, &read);
+	if (result != EF_VISIT_LEFT)
+		return result;
+	if (!plan_map(visit, read, &plan) || !ef_spawn_init(&spawn, visit, plan.max_concurrency, false) ||
+		!start_all(&spawn, plan.items))
+		return EF_VISIT_FAILED;
+	return wait_for_branches(&spawn, tolerated_failures(&plan, spawn.count));
+}
+
 EfVisitResult
 ef_visit_fork(EfVisit *visit)
 {
-	Fork		fork = {.visit = visit};
-	EfVisitResult result;
-
 	if (visit->branch->status == EF_BRANCH_JOINING)
 		return join(visit);
-	result = plan_fork(&fork);
-	if (result != EF_VISIT_LEFT)
-		return result;
-	add_start_events(visit);
-	return fork.count > 0 ? start(&fork) : leave(visit, empty_array());
+	return visit->state->type == ASL_MAP ? visit_map(visit) : visit_parallel(visit);
 }

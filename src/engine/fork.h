@@ -13,6 +13,9 @@
 /* Start the branches of a Parallel or Map, or join them when they have ended. */
 extern EfVisitResult ef_visit_fork(EfVisit *visit);
 
+/* The events of a Parallel or Map that starts its branches. */
+extern void ef_add_fork_started(EfVisit *visit);
+
 /* The events of a Parallel or Map that has failed for good, through one of its branches. */
 extern void ef_fail_fork(EfVisit *visit);
 

@@ -355,18 +355,29 @@ prepare(const char *sql, int nargs, Oid *types)
 	return plan;
 }
 
+static SPIPlanPtr
+prepare_call(const EfFunction *function, const char *sql)
+{
+	Oid		   *types = palloc((function->nargs + 1) * sizeof(Oid));
+	int			i;
+
+	for (i = 0; i < function->nargs; i++)
+		types[i] = function->args[i].type;
+	return prepare(sql, function->nargs, types);
+}
+
 static void
 build_statement(const char *schema, const char *name, const Candidate *c, const Keys *keys, EfFunction *function)
 {
 	StringInfoData call;
 	StringInfoData sql;
-	Oid		   *types;
-	int			i;
 
 	initStringInfo(&call);
 	append_call(&call, schema, name, c, keys, function);
 	initStringInfo(&sql);
 	function->returns_void = c->result_type == VOIDOID && !c->returns_set;
+	if (c->returns_set)
+		function->rows_text = psprintf("SELECT pg_catalog.to_jsonb(r.*) FROM %s AS r", call.data);
 	if (c->returns_set)
 		appendStringInfo(&sql,
 						 "SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r.*)), '[]'::pg_catalog.jsonb) FROM %s AS r",
@@ -375,10 +386,15 @@ build_statement(const char *schema, const char *name, const Candidate *c, const 
 		appendStringInfo(&sql, "SELECT %s", call.data);
 	else
 		appendStringInfo(&sql, "SELECT pg_catalog.to_jsonb(%s)", call.data);
-	types = palloc((function->nargs + 1) * sizeof(Oid));
-	for (i = 0; i < function->nargs; i++)
-		types[i] = function->args[i].type;
-	function->plan = prepare(sql.data, function->nargs, types);
+	function->plan = prepare_call(function, sql.data);
+}
+
+SPIPlanPtr
+ef_rows_plan(EfFunction *function)
+{
+	if (function->rows_plan == NULL)
+		function->rows_plan = prepare_call(function, function->rows_text);
+	return function->rows_plan;
 }
 
 SPIPlanPtr
@@ -422,6 +438,8 @@ free_function(CachedFunction *cached)
 	}
 	if (cached->function.plan)
 		SPI_freeplan(cached->function.plan);
+	if (cached->function.rows_plan)
+		SPI_freeplan(cached->function.rows_plan);
 	for (i = 0; i < cached->function.nargs; i++)
 	{
 		if (cached->function.args[i].populate)

@@ -38,6 +38,8 @@ typedef struct EfFunction
 	EfArgument *args;
 	bool		returns_void;
 	SPIPlanPtr	plan;			/* SELECT … with the arguments as parameters; one row, one column */
+	char	   *rows_text;		/* the same with a row for each one of the set; NULL: it returns none */
+	SPIPlanPtr	rows_plan;		/* NULL until it is asked for */
 } EfFunction;
 
 /*
@@ -49,6 +51,9 @@ extern void ef_release_function(EfFunction *function);
 
 /* The statement that converts an array or object for this argument: $1 is {"v": value}. */
 extern SPIPlanPtr ef_populate_plan(EfFunction *function, EfArgument *arg);
+
+/* The statement that returns the set. */
+extern SPIPlanPtr ef_rows_plan(EfFunction *function);
 
 extern void ef_function_init(void);
 

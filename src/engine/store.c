@@ -18,6 +18,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "engine/fetch.h"
@@ -52,6 +53,8 @@ typedef enum StatementId
 	UPDATE_BRANCH_VARIABLES,
 	DELETE_BRANCH,
 	DELETE_MAIN_BRANCH,
+	INSERT_CHILDREN,
+	INSERT_FIRST_TRANSITIONS,
 	LOAD_ITEM,
 	JOIN_CHILDREN,
 	DELETE_CHILDREN,
@@ -59,7 +62,7 @@ typedef enum StatementId
 	END_CHILDREN,
 	CHANGE_JOIN,
 	MARK_DONE,
-	RELEASE_CHILDREN,
+	RELEASE_CHILD,
 	INSERT_TRANSITION,
 	INSERT_CLOSED_RUN,
 	FIND_OPEN_RUN,
@@ -137,6 +140,22 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		"DELETE FROM expense_flow.branch WHERE run_id" EQ "$1 AND branch_id" EQ "0 RETURNING step, variables",
 		1, {UUIDOID}
 	},
+	[INSERT_CHILDREN] = {
+		"INSERT INTO expense_flow.branch"
+		" (run_id, branch_id, parent_id, item, step, data_step, status, due_at, state, variables)"
+		" SELECT $1, c.branch_id, $2, c.item, $3, $3, $4, CASE WHEN c.item OPERATOR(pg_catalog.<) $5 THEN $6 END,"
+		" c.state, $7 FROM ROWS FROM (pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10))"
+		" AS c(branch_id, item, state)",
+		10, {UUIDOID, INT4OID, INT4OID, CHAROID, INT4OID, TIMESTAMPTZOID, JSONBOID, INT4ARRAYOID, INT4ARRAYOID,
+		TEXTARRAYOID}
+	},
+	[INSERT_FIRST_TRANSITIONS] = {
+		"INSERT INTO expense_flow.transition (run_id, step, branch_id, began_at, at, events, output, details)"
+		" SELECT $1, $2, c.branch_id, $3, $3, '', c.output, c.details"
+		" FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6))"
+		" AS c(branch_id, output, details)",
+		6, {UUIDOID, INT4OID, TIMESTAMPTZOID, INT4ARRAYOID, JSONBARRAYOID, JSONBARRAYOID}
+	},
 	[LOAD_ITEM] = {
 		"SELECT i.parent_id, i.item, t.output, t.details"
 		" FROM (SELECT b.run_id, b.branch_id, b.parent_id, b.item, (SELECT p.step FROM expense_flow.branch p"
@@ -174,17 +193,14 @@ static EfStatement statements[STATEMENT_COUNT] = {
 		5, {UUIDOID, INT4OID, JSONBOID, INT4OID, TIMESTAMPTZOID}
 	},
 	[MARK_DONE] = {
-		"UPDATE expense_flow.branch SET step = ($4)[pg_catalog.array_position($2, branch_id)],"
-		" data_step = ($5)[pg_catalog.array_position($2, branch_id)], status = $6, due_at = NULL"
-		" WHERE run_id" EQ "$1 AND branch_id" EQ "ANY ($2)"
-		" AND step" EQ "($3)[pg_catalog.array_position($2, branch_id)]",
-		6, {UUIDOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, CHAROID}
+		"UPDATE expense_flow.branch SET step = $4, data_step = $5, status = $6, due_at = NULL"
+		" WHERE run_id" EQ "$1 AND branch_id" EQ "$2 AND step" EQ "$3",
+		6, {UUIDOID, INT4OID, INT4OID, INT4OID, INT4OID, CHAROID}
 	},
-	[RELEASE_CHILDREN] = {
-		"UPDATE expense_flow.branch SET due_at = $5, step = $6"
-		" WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND item OPERATOR(pg_catalog.>=) $3 AND item OPERATOR(pg_catalog.<) $4"
-		" RETURNING branch_id",
-		6, {UUIDOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID}
+	[RELEASE_CHILD] = {
+		"UPDATE expense_flow.branch SET due_at = $4, step = $5"
+		" WHERE run_id" EQ "$1 AND parent_id" EQ "$2 AND item" EQ "$3 RETURNING branch_id",
+		5, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID}
 	},
 	[INSERT_TRANSITION] = {
 		"INSERT INTO expense_flow.transition"
@@ -714,6 +730,83 @@ ef_store_next_branch_id(void)
 	return (int32) nextval_internal(get_relname_relid("branch_id", namespace), false);
 }
 
+static Datum
+ints_datum(const Datum *ints, int count)
+{
+	return PointerGetDatum(construct_array(unconstify(Datum *, ints), count, INT4OID, 4, true, TYPALIGN_INT));
+}
+
+static Datum
+jsonbs_datum(Datum *values, bool *nulls, int count)
+{
+	int			lower_bound = 1;
+
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower_bound, JSONBOID, -1, false,
+											  TYPALIGN_INT));
+}
+
+static void
+insert_first_transitions(const EfBranch *parent, const EfNewBranch *children, int count, Datum branch_ids,
+						 TimestampTz now)
+{
+	EfArguments	args = {0};
+	Datum	   *values = palloc(count * sizeof(Datum));
+	bool	   *nulls = palloc(count * sizeof(bool));
+	int			i;
+
+	ef_add_uuid(&args, &parent->run.run_id);
+	ef_add_int(&args, parent->step + 1);
+	ef_add_time(&args, now);
+	ef_add_arg(&args, branch_ids, false);
+	for (i = 0; i < count; i++)
+	{
+		values[i] = PointerGetDatum(children[i].input);
+		nulls[i] = false;
+	}
+	ef_add_arg(&args, jsonbs_datum(values, nulls, count), false);
+	for (i = 0; i < count; i++)
+	{
+		values[i] = PointerGetDatum(children[i].details);
+		nulls[i] = children[i].details == NULL;
+	}
+	ef_add_arg(&args, jsonbs_datum(values, nulls, count), false);
+	ef_execute_alone(&statements[INSERT_FIRST_TRANSITIONS], &args);
+}
+
+void
+ef_store_insert_children(const EfBranch *parent, const EfNewBranch *children, int count, int32 window,
+						 TimestampTz now)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "new branches", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	EfArguments	args = {0};
+	Datum	   *branch_ids = palloc(count * sizeof(Datum));
+	Datum	   *items = palloc(count * sizeof(Datum));
+	char	  **states = palloc(count * sizeof(char *));
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		branch_ids[i] = Int32GetDatum(children[i].branch_id);
+		items[i] = Int32GetDatum(children[i].item);
+		states[i] = unconstify(char *, children[i].state);
+	}
+	insert_first_transitions(parent, children, count, ints_datum(branch_ids, count), now);
+	ef_add_uuid(&args, &parent->run.run_id);
+	ef_add_int(&args, parent->branch_id);
+	ef_add_int(&args, parent->step + 1);
+	ef_add_arg(&args, CharGetDatum(EF_BRANCH_QUEUED), false);
+	ef_add_int(&args, window);
+	ef_add_time(&args, now);
+	ef_add_jsonb(&args, parent->variables);
+	ef_add_arg(&args, ints_datum(branch_ids, count), false);
+	ef_add_arg(&args, ints_datum(items, count), false);
+	ef_add_arg(&args, texts_datum(states, count), false);
+	ef_execute_alone(&statements[INSERT_CHILDREN], &args);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 bool
 ef_store_load_item(const pg_uuid_t *run_id, int32 branch_id, EfItem *item)
 {
@@ -837,74 +930,58 @@ ef_store_change_join(const EfBranch *child, Jsonb *join, int32 pending, Timestam
 		ef_branch_is_gone();
 }
 
-static Datum
-ints_datum(const Datum *ints, int count)
-{
-	return PointerGetDatum(construct_array(unconstify(Datum *, ints), count, INT4OID, 4, true, TYPALIGN_INT));
-}
-
+/* One by one: whatever the planner makes of a whole set of them, it is not always the primary key. */
 void
 ef_store_mark_done(const EfBranch *child, const EfEndedBranch *ended, int count)
 {
-	EfArguments	args = {0};
-	Datum		branch_ids[EF_MAX_SHARED];
-	Datum		row_steps[EF_MAX_SHARED];
-	Datum		steps[EF_MAX_SHARED];
-	Datum		data_steps[EF_MAX_SHARED];
 	int			i;
 
-	Assert(count <= EF_MAX_SHARED);
-	if (count == 0)
-		return;
 	for (i = 0; i < count; i++)
 	{
-		branch_ids[i] = Int32GetDatum(ended[i].branch_id);
-		row_steps[i] = Int32GetDatum(ended[i].row_step);
-		steps[i] = Int32GetDatum(ended[i].step);
-		data_steps[i] = Int32GetDatum(ended[i].data_step);
-	}
-	ef_add_uuid(&args, &child->run.run_id);
-	ef_add_arg(&args, ints_datum(branch_ids, count), false);
-	ef_add_arg(&args, ints_datum(row_steps, count), false);
-	ef_add_arg(&args, ints_datum(steps, count), false);
-	ef_add_arg(&args, ints_datum(data_steps, count), false);
-	ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
-	if (ef_execute_alone(&statements[MARK_DONE], &args) != count)
-		ef_branch_is_gone();
-	for (i = 0; i < count; i++)
-	{
+		EfArguments	args = {0};
+
+		ef_add_uuid(&args, &child->run.run_id);
+		ef_add_int(&args, ended[i].branch_id);
+		ef_add_int(&args, ended[i].row_step);
+		ef_add_int(&args, ended[i].step);
+		ef_add_int(&args, ended[i].data_step);
+		ef_add_arg(&args, CharGetDatum(EF_BRANCH_DONE), false);
+		if (ef_execute_alone(&statements[MARK_DONE], &args) != 1)
+			ef_branch_is_gone();
 		if (ended[i].joined)
 			delete_done(&child->run.run_id, ended[i].branch_id);
 	}
 }
 
-void
-ef_store_release_children(const EfBranch *ended, int32 first, int32 end, int32 step)
+static void
+release_child(const EfBranch *ended, int32 item, int32 step, TimestampTz now)
 {
 	EfArguments	args = {0};
 	EfBranchKey key = {.run_id = ended->run.run_id};
-	TimestampTz now = ef_now();
-	uint64		count;
-	uint64		i;
+	EfRow		row;
 
 	ef_add_uuid(&args, &ended->run.run_id);
 	ef_add_int(&args, ended->parent_id);
-	ef_add_int(&args, first);
-	ef_add_int(&args, end);
+	ef_add_int(&args, item);
 	ef_add_time(&args, now);
 	ef_add_int(&args, step);
 	SPI_connect();
-	count = ef_execute(&statements[RELEASE_CHILDREN], &args);
-	if (count != end - first)
-		elog(ERROR, "some of the branches %d to %d of a Map are missing", first, end - 1);
-	for (i = 0; i < count && !ended->in_query; i++)
-	{
-		EfRow		row = ef_row(i, CurrentMemoryContext);
-
-		key.branch_id = DatumGetInt32(ef_next_value(&row));
-		ef_announce_due(&key, now);
-	}
+	if (ef_execute(&statements[RELEASE_CHILD], &args) != 1)
+		elog(ERROR, "branch %d of a Map is missing", item);
+	row = ef_row(0, CurrentMemoryContext);
+	key.branch_id = ef_next_int(&row);
 	SPI_finish();
+	if (!ended->in_query)
+		ef_announce_due(&key, now);
+}
+
+void
+ef_store_release_children(const EfBranch *ended, int32 first, int32 end, int32 step)
+{
+	TimestampTz now = ef_now();
+
+	for (; first < end; first++)
+		release_child(ended, first, step, now);
 }
 
 /* ---- requests to cancel ---- */

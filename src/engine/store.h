@@ -43,6 +43,16 @@ typedef struct EfItem
 	Jsonb	   *details;		/* of the transition that its parent wrote for it; NULL: none */
 } EfItem;
 
+/* A branch of a Parallel or Map that is to be started. */
+typedef struct EfNewBranch
+{
+	int32		branch_id;
+	int32		item;			/* they are written in this order, without gaps */
+	const char *state;
+	Jsonb	   *input;
+	Jsonb	   *details;		/* of its first transition; NULL: none */
+} EfNewBranch;
+
 /* A branch that has succeeded, when its row does not say so yet. */
 typedef struct EfEndedBranch
 {
@@ -75,6 +85,10 @@ extern void ef_store_delete_branch(EfBranch *branch);
 extern bool ef_store_delete_main_branch(const pg_uuid_t *run_id, EfClosing *closing);
 
 extern int32 ef_store_next_branch_id(void);
+
+/* Rows and first transitions of branches whose parent has taken its step; those up to window are due now. */
+extern void ef_store_insert_children(const EfBranch *parent, const EfNewBranch *children, int count, int32 window,
+									 TimestampTz now);
 
 /* A branch as an item of its parent, which is waiting for it; false if it has none.  In the current memory context. */
 extern bool ef_store_load_item(const pg_uuid_t *run_id, int32 branch_id, EfItem *item);
