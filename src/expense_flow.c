@@ -17,6 +17,7 @@
 
 #include "engine/engine.h"
 #include "events/events.h"
+#include "fault.h"
 #include "runtime/runtime.h"
 
 PG_MODULE_MAGIC;
@@ -26,6 +27,9 @@ extern PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+#ifdef EF_FAULT_POINTS
+	ef_fault_init();
+#endif
 	ef_engine_init();
 	ef_events_init();
 	ef_runtime_init();

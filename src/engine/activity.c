@@ -35,6 +35,7 @@
 #include "engine/function.h"
 #include "engine/settings.h"
 #include "engine/timer.h"
+#include "fault.h"
 
 /*
  * An activity that fails to be serialized, or deadlocks, this many times in a row is at fault itself; so is one
@@ -454,6 +455,7 @@ ef_call_activity(EfActivityCall *call)
 	volatile EfActivityResult status = EF_ACTIVITY_FAILED;
 	Execution	exec = {.call = call, .context = CurrentMemoryContext, .owner = CurrentResourceOwner};
 
+	EF_FAULT("before an activity");
 	BeginInternalSubTransaction(NULL);
 	start_timer(&exec);
 	PG_TRY();
@@ -465,6 +467,7 @@ ef_call_activity(EfActivityCall *call)
 		status = fail(&exec);
 	}
 	PG_END_TRY();
+	EF_FAULT("after an activity");
 	return status;
 }
 

@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "engine/announce.h"
+#include "fault.h"
 
 #define INITIAL_CAPACITY 16
 
@@ -180,7 +181,13 @@ at_transaction_end(XactEvent event, void *arg)
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot PREPARE a transaction that has started or advanced a workflow")));
 			break;
+		case XACT_EVENT_PRE_COMMIT:
+			if (is_anything_announced())
+				EF_FAULT("before a commit that is announced");
+			break;
 		case XACT_EVENT_COMMIT:
+			if (is_anything_announced())
+				EF_FAULT_DEATH("committed, not announced");
 			deliver();
 			forget_all();
 			break;

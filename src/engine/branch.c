@@ -36,6 +36,7 @@
 #include "engine/engine.h"
 #include "engine/mailbox.h"
 #include "engine/store.h"
+#include "fault.h"
 
 #define LOCK_CLASS_BRANCH 0xEF01
 
@@ -154,6 +155,7 @@ take_lock(const EfBranchKey *key, bool wait)
 		before_shmem_exit(release_at_exit, (Datum) 0);
 		registered = true;
 	}
+	EF_FAULT("before claiming");
 	set_lock_tag(key, &claim.tag);
 	claim.key = *key;
 	claim.held = LockAcquire(&claim.tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL;
@@ -222,11 +224,13 @@ ef_claim_branch(const EfBranchKey *key, bool wait, bool *busy)
 		*busy = true;
 		return NULL;
 	}
+	EF_FAULT("claimed, not loaded");
 	if (!load())
 	{
 		ef_release_branch();
 		return NULL;
 	}
+	EF_FAULT("loaded");
 	return &claim.branch;
 }
 
@@ -308,7 +312,10 @@ at_transaction_end(XactEvent event, void *arg)
 	if (!claim.held)
 		return;
 	if (event == XACT_EVENT_COMMIT && claim.ends_at_commit)
+	{
+		EF_FAULT_DEATH("committed, claim not released");
 		ef_release_branch();
+	}
 	else if (event == XACT_EVENT_ABORT)
 		claim.held = false;		/* the server releases it with all other locks */
 }

@@ -46,6 +46,7 @@
 #include "compat.h"
 #include "events/events.h"
 #include "events/feed.h"
+#include "fault.h"
 
 /* What is known about one trigger. */
 typedef struct CapturedTable
@@ -285,11 +286,13 @@ store_event(const CapturedTable *captured, char type, Jsonb *old, Jsonb *new)
 	leave_to_announcer = source->notify != EF_NOTIFY_NONE &&
 		ef_changes_receiver != NULL && ef_changes_receiver->announcer_runs();
 
+	EF_FAULT("capture: before the event");
 	if (!transaction.joined)
 	{
 		ef_join_feed_writers();
 		transaction.joined = true;
 	}
+	EF_FAULT("capture: writer of the feed");
 	event_id = nextval_internal(ef_feed_relation("change_event_id"), false);
 
 	values[EF_EVENT_ID - 1] = Int64GetDatum(event_id);
@@ -303,7 +306,9 @@ store_event(const CapturedTable *captured, char type, Jsonb *old, Jsonb *new)
 	nulls[EF_EVENT_OLD - 1] = old == NULL;
 	values[EF_EVENT_NEW - 1] = PointerGetDatum(new);
 	nulls[EF_EVENT_NEW - 1] = new == NULL;
+	EF_FAULT("capture: numbered, not stored");
 	insert_event(values, nulls);
+	EF_FAULT("capture: stored");
 
 	if (leave_to_announcer)
 		transaction.committed_news = true;
@@ -386,6 +391,8 @@ transaction_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
+			if (transaction.committed_news)
+				EF_FAULT_DEATH("capture: committed, announcer not woken");
 			if (transaction.committed_news && ef_changes_receiver != NULL)
 				ef_changes_receiver->changes_committed();
 			/* fall through */

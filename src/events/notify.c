@@ -48,6 +48,7 @@
 #include "engine/rights.h"
 #include "events/events.h"
 #include "events/feed.h"
+#include "fault.h"
 
 /* Bytes of a payload with its terminator: NOTIFY_PAYLOAD_MAX_LENGTH, which the server keeps to itself. */
 #define PAYLOAD_LIMIT	(BLCKSZ - NAMEDATALEN - 128)
@@ -287,7 +288,9 @@ ef_events_announce(int max_events)
 	announcement.events = table_open(ef_feed_relation("change_event"), AccessShareLock);
 	announcement.index = index_open(ef_feed_relation("change_event_pkey"), AccessShareLock);
 
+	EF_FAULT("announcer: before its events");
 	announce_sources(&announcement);
+	EF_FAULT("announcer: told, not committed");
 
 	index_close(announcement.index, AccessShareLock);
 	table_close(announcement.events, AccessShareLock);

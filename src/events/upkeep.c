@@ -15,6 +15,7 @@
 
 #include "events/events.h"
 #include "events/feed.h"
+#include "fault.h"
 
 #define SECONDS_OF_A_DAY	(24 * 60 * 60)
 
@@ -58,6 +59,7 @@ ef_lock_purge(PG_FUNCTION_ARGS)
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, EF_LOCK_CLASS_PURGE);
+	EF_FAULT("purge: before the next batch");
 	PG_RETURN_BOOL(LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL);
 }
 

@@ -29,6 +29,7 @@
 #include "compat.h"
 #include "engine/engine.h"
 #include "events/events.h"
+#include "fault.h"
 #include "runtime/process.h"
 
 #define WORKER_RESTART_MS	1000	/* for a worker that died young */
@@ -90,6 +91,7 @@ ef_dispatcher_main(Datum main_arg)
 	const EfProcessStart *start = ef_process_begin();
 	bool		has_room;
 
+	EF_FAULT("dispatcher: started, not attached");
 	if (!attach_probe(&self, start))
 		proc_exit(0);
 	/* Registered before the connection is made, so it runs after the last transaction was aborted. */
@@ -102,6 +104,7 @@ ef_dispatcher_main(Datum main_arg)
 		report_probe(&self, EF_PROBE_ABSENT);
 		proc_exit(0);
 	}
+	EF_FAULT("dispatcher: has found the extension");
 	self.db = ef_database_attach(start->database, &has_room);
 	if (self.db == NULL)
 	{
@@ -109,6 +112,7 @@ ef_dispatcher_main(Datum main_arg)
 			report_probe(&self, EF_PROBE_NO_ROOM);
 		proc_exit(0);
 	}
+	EF_FAULT("dispatcher: serves, launcher not told");
 	report_probe(&self, EF_PROBE_SERVING);
 
 	LWLockAcquire(self.db->lock, LW_EXCLUSIVE);
@@ -375,10 +379,12 @@ start_worker(Dispatcher *self, int place, TimestampTz now)
 	start.generation = worker->generation;
 	LWLockRelease(db->lock);
 
+	EF_FAULT("dispatcher: before a worker is started");
 	old_context = MemoryContextSwitchTo(TopMemoryContext);
 	started = ef_process_register("worker", "ef_worker_main", &start, &handle->handle);
 	MemoryContextSwitchTo(old_context);
 	handle->started_at = now;
+	EF_FAULT("dispatcher: worker registered");
 	if (started)
 		return;
 
@@ -476,6 +482,7 @@ read_table(Dispatcher *self, TimestampTz now)
 
 	branches = MemoryContextAllocHuge(self->context, (Size) self->read_max * 2 * sizeof(EfDueBranch));
 	n = read_branches(self, from, branches, &nmessaged);
+	EF_FAULT("dispatcher: has read the table");
 	if (n >= 0)
 		refill_queue(self, branches, n, nmessaged);
 	else

@@ -30,6 +30,7 @@
 #include "compat.h"
 #include "engine/engine.h"
 #include "expense_flow.h"
+#include "fault.h"
 #include "runtime/process.h"
 
 #define RETRY_MS		5000	/* after a probe failed */
@@ -339,9 +340,11 @@ start_probe(Launcher *self, Candidate *candidate, TimestampTz now)
 	start.generation = ++ef_shared->probes[i].generation;
 	LWLockRelease(ef_shared->lock);
 
+	EF_FAULT("launcher: before a dispatcher is started");
 	old_context = MemoryContextSwitchTo(self->context);
 	started = ef_process_register("dispatcher", "ef_dispatcher_main", &start, &self->probes[i]);
 	MemoryContextSwitchTo(old_context);
+	EF_FAULT("launcher: dispatcher registered");
 	if (started)
 	{
 		candidate->wanted = false;

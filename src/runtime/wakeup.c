@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "engine/engine.h"
 #include "events/events.h"
+#include "fault.h"
 #include "runtime/process.h"
 #include "runtime/runtime.h"
 
@@ -85,8 +86,10 @@ branches_due(const EfDueBranch *branches, int nbranches)
 		entry.due_at = branches[i].due_at;
 		ef_queue_announce(db, &entry, now, &wake);
 	}
+	EF_FAULT_DEATH("wake-up: holding the queue's lock");
 	LWLockRelease(db->lock);
 
+	EF_FAULT_DEATH("wake-up: queued, nobody woken");
 	ef_wake_all(&wake);
 }
 

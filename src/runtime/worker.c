@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "engine/engine.h"
 #include "errcodes.h"
+#include "fault.h"
 #include "runtime/crash.h"
 #include "runtime/process.h"
 
@@ -73,12 +74,14 @@ ef_worker_main(Datum main_arg)
 	const EfProcessStart *start = ef_process_begin();
 	uint32		wait_event = 0;
 
+	EF_FAULT("worker: started, not attached");
 	if (!attach(start, &attachment))
 		proc_exit(0);
 	/* Registered before the connection is made, so it runs after the last transaction was aborted. */
 	before_shmem_exit(detach, PointerGetDatum(&attachment));
 
 	ef_process_connect(start->database);
+	EF_FAULT("worker: connected");
 
 	for (;;)
 	{
@@ -446,6 +449,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 		finish_entry(db, worker, 0, false, delay_ms);
 		return;
 	}
+	EF_FAULT("worker: has taken a branch");
 	begin_entry(db, worker);
 	PG_TRY();
 	{
@@ -528,7 +532,9 @@ advance_once(EfDatabaseSlot *db, EfWorkerSlot *worker, bool reset_session, EfSus
 	if (suspicion != EF_SUSPICION_NONE)
 		ForceSyncCommit();
 	PopActiveSnapshot();
+	EF_FAULT("worker: before its commit");
 	CommitTransactionCommand();
+	EF_FAULT("worker: after its commit");
 	(void) pgstat_report_stat(false);
 	return result;
 }

@@ -78,7 +78,7 @@ SELECT expense_flow.create_workflow('nap', json_build_object('StartAt', 'Sleep',
 	'Mark woke', mark_state('woke', id => '$.mark'))));
 
 SELECT expense_flow.create_workflow('family', json_build_object('StartAt', 'Child', 'States', json_build_object(
-	'Child', '{"Type": "Task", "Resource": "workflow:nap", "Parameters": {"seconds": 1, "mark.$": "$$.Execution.Name"}, "ResultPath": null, "Next": "Mark parent"}'::json,
+	'Child', '{"Type": "Task", "Resource": "workflow:nap", "Parameters": {"seconds.$": "$.seconds", "mark.$": "$$.Execution.Name"}, "ResultPath": null, "Next": "Mark parent"}'::json,
 	'Mark parent', mark_state('parent'))));
 
 SELECT expense_flow.create_workflow('saga', json_build_object('StartAt', 'Mark one', 'States', json_build_object(
@@ -94,6 +94,7 @@ DECLARE
 		WHEN 'fan' THEN '{"items": [1, 2, 3, 4]}'
 		WHEN 'outside' THEN jsonb_build_object('n', n)
 		WHEN 'nap' THEN jsonb_build_object('seconds', n % 3, 'mark', id)
+		WHEN 'family' THEN jsonb_build_object('seconds', n % 3)
 		WHEN 'saga' THEN jsonb_build_object('id', id)
 		WHEN 'spending' THEN jsonb_build_object('account_id', n % 10 + 1,
 			'transactions', jsonb_build_array(jsonb_build_object('id', id, 'description', 'Groceries', 'amount', 0.25)))
@@ -103,7 +104,7 @@ DECLARE
 	END;
 BEGIN
 	INSERT INTO public.asked VALUES (id, kind);
-	PERFORM expense_flow.start_workflow(kind, v_input, id);
+	PERFORM expense_flow.start_workflow(CASE WHEN kind IN ('canceled', 'terminated', 'resumed') THEN 'listen' ELSE kind END, v_input, id);
 	PERFORM public.count_up(id);
 END $$;
 

@@ -83,7 +83,8 @@ UNION ALL
 SELECT format('entered %s states and left %s: %s', entered, left_again, run_id) FROM (
 	SELECT run_id, sum(length(regexp_replace(t.events, '[^PTCWSLM]', '', 'g'))) AS entered,
 		sum(length(regexp_replace(t.events, '[^ptcwslm]', '', 'g'))) AS left_again
-	FROM expense_flow.transition t JOIN expense_flow.closed_run c USING (run_id) WHERE c.status = 'S' GROUP BY 1) e
+	FROM expense_flow.transition t JOIN expense_flow.closed_run c USING (run_id) WHERE c.status = 'S' GROUP BY 1
+	HAVING bool_and(t.events !~ '[FJOU]')) e	-- no branches were given up
 WHERE entered <> left_again
 UNION ALL
 SELECT format('closed at step %s, its history goes to %s: %s', c.step, max(t.step), run_id)
@@ -112,13 +113,14 @@ WHERE k.list IS DISTINCT FROM CASE a.kind
 	WHEN 'fan' THEN 'end, item 1, item 2, item 3, item 4, left, more, right'
 	WHEN 'outside' THEN 'doubled ' || (2 * (r.input ->> 'n')::int)
 	WHEN 'listen' THEN 'heard 1, heard 2'
+	WHEN 'resumed' THEN 'heard 1, heard 2'
 	WHEN 'nap' THEN 'woke'
 	WHEN 'family' THEN 'parent, woke'
 	WHEN 'saga' THEN 'one, two, undo one, undo two'
 	END
 UNION ALL
 SELECT format('%s has ended as %s', a.workflow_id, c.status) FROM asked a JOIN expense_flow.run r USING (workflow_id) JOIN expense_flow.closed_run c USING (run_id)
-WHERE c.status NOT IN ('S', 'X') AND a.kind <> 'saga' AND NOT (a.kind = 'money_transfer' AND r.input ->> 'to_account' = '999' AND c.status = 'F')
+WHERE c.status <> CASE a.kind WHEN 'saga' THEN 'F' WHEN 'odd_skip' THEN 'F' WHEN 'canceled' THEN 'C' WHEN 'odd_cancel' THEN 'C' WHEN 'terminated' THEN 'X' ELSE 'S' END AND NOT (a.kind = 'money_transfer' AND r.input ->> 'to_account' = '999' AND c.status = 'F')
 UNION ALL
 SELECT format('%s has ended, and its money has not arrived', a.workflow_id) FROM asked a JOIN expense_flow.run r USING (workflow_id) JOIN expense_flow.closed_run c USING (run_id)
 	LEFT JOIN expense_flow.transfer t ON t.transfer_id = a.workflow_id

@@ -41,7 +41,7 @@ my $dir = $node->basedir;
 
 # ---- clients ----
 
-my (%clients, @example_workers);
+my ($consumer, @starters, @example_workers);
 
 sub start_client
 {
@@ -215,7 +215,7 @@ ask(q{SELECT expense_flow.signal_workflow('first-listen', 'go', to_jsonb(i)) FRO
 
 # ---- the test ----
 
-my $consumer = start_client("$lib/crash_load.py", 'consume', "$dir/consumed");
+$consumer = start_client("$lib/crash_load.py", 'consume', "$dir/consumed");
 my ($done, $epoch, $starts, $checks) = (0, 0, 0, 0);
 my $failed = 0;
 
@@ -244,7 +244,7 @@ sub run_epoch
 {
 	my ($n) = @_;
 	$epoch++;
-	my @starters = map { start_client("$lib/crash_load.py", 'start', "e$epoch-s$_", $seed + 1000 * $epoch + $_, 0.08, "$dir/accepted$_") } 1 .. 2;
+	@starters = map { start_client("$lib/crash_load.py", 'start', "e$epoch-s$_", $seed + 1000 * $epoch + $_, 0.15, "$dir/accepted$_") } 1 .. 2;
 	foreach (1 .. $n)
 	{
 		keep_example_workers();
@@ -253,7 +253,7 @@ sub run_epoch
 		$done++;
 		check(breaches(), "after kill $done");
 	}
-	check(stop_client($_) == 0 ? '' : slurp_file("$dir/clients.log"), "epoch $epoch: starter") foreach @starters;
+	check(stop_client($_) == 0 ? '' : slurp_file("$dir/clients.log"), "epoch $epoch: starter") foreach splice @starters;
 
 	# Everything ends, and has been seen.
 	check(wait_until('SELECT NOT EXISTS (SELECT FROM expense_flow.branch)') ? ''
@@ -286,10 +286,14 @@ while ($done < $kills && !$failed)
 {
 	run_epoch($kills - $done < $kills_per_epoch ? $kills - $done : $kills_per_epoch);
 }
-stop_client($_) foreach $consumer, @example_workers;
 is($failed, 0, sprintf '%d kills, %d runs, %d changes read, %d checks', $done, $starts, decode_json(slurp_file("$dir/consumed"))->{count}, $checks);
 diag(sprintf '%d s, %s', time - $began, join ', ', map { "$killed{$_} x $_" } sort keys %killed);
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|signal 11|signal 6:/, 'no crash of its own');
 
 $node->stop;
 done_testing();
+
+END
+{
+	kill 'KILL', grep { defined } $consumer, @starters, @example_workers;
+}
