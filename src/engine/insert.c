@@ -24,6 +24,7 @@
 
 #include "engine/insert.h"
 #include "engine/rights.h"
+#include "fault.h"
 
 static Relation
 open_table(const char *name)
@@ -101,6 +102,7 @@ ef_insert_row(const char *name, EfStatement *statement, EfArguments *args)
 		ef_become_owner(&caller);
 		insert(table, args);
 		ef_become_caller(&caller);
+		EF_FAULT_AT_STATEMENT(statement->text);
 	}
 	table_close(table, NoLock);
 }

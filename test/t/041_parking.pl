@@ -31,7 +31,7 @@ $node->safe_psql(
 	SELECT expense_flow.create_workflow('boom', '{"StartAt": "First", "States": {
 		"First": {"Type": "Task", "Resource": "sql:public.fine", "ResultPath": null, "Next": "Second"},
 		"Second": {"Type": "Task", "Resource": "sql:public.fine", "ResultPath": null, "Next": "Boom"},
-		"Boom": {"Type": "Task", "Resource": "sql:public.crash", "Catch": [{"ErrorEquals": ["States.Canceled"], "Next": "Rescue"}], "End": true},
+		"Boom": {"Type": "Task", "Resource": "sql:public.crash", "Catch": [{"ErrorEquals": ["Canceled"], "Next": "Rescue"}], "End": true},
 		"Rescue": {"Type": "Pass", "Result": "rescued", "End": true}}}');
 	SELECT expense_flow.create_workflow('boom_once', '{"StartAt": "Boom", "States": {
 		"Boom": {"Type": "Task", "Resource": "sql:public.crash", "End": true}}}');
@@ -113,7 +113,8 @@ is(crashes(), 3, 'resumed in vain: three crashes');
 
 # A request to cancel is delivered instead of executing the step.
 $node->safe_psql('postgres', q{SELECT expense_flow.cancel_workflow('boom')});
-ok($node->poll_query_until('postgres', q{SELECT status = 'CANCELED' FROM expense_flow.find_runs('boom')}), 'canceled while paused: cleans up');
+ok($node->poll_query_until('postgres', q{SELECT status = 'CANCELED' FROM expense_flow.find_runs('boom')}), 'canceled while paused');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM expense_flow.history h JOIN expense_flow.find_runs('boom') r USING (run_id) WHERE h.state = 'Rescue'}), '2', 'cleans up');
 
 # One that could be repaired, and a branch of a Parallel.
 start('boom_once', 'SEGV');

@@ -81,7 +81,7 @@ $node->safe_psql('postgres', q{
 	SELECT expense_flow.create_workflow('odd_task', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:odd_task/a", "End": true,
 		"HeartbeatSeconds": 1000, "Retry": [{"ErrorEquals": ["Odd"], "MaxAttempts": 1000}]}}}');
 	SELECT expense_flow.create_workflow('odd_cancel', '{"StartAt": "A", "States": {
-		"A": {"Type": "Task", "Resource": "activity:odd_cancel/a", "Catch": [{"ErrorEquals": ["States.Canceled"], "Next": "B"}], "End": true},
+		"A": {"Type": "Task", "Resource": "activity:odd_cancel/a", "Catch": [{"ErrorEquals": ["Canceled"], "Next": "B"}], "End": true},
 		"B": {"Type": "Wait", "Seconds": 1, "Next": "C"}, "C": {"Type": "Pass", "End": true}}}');
 	SELECT expense_flow.create_workflow('odd_orphan', '{"StartAt": "P", "States": {"Caught": {"Type": "Pass", "End": true},
 		"P": {"Type": "Parallel", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}], "End": true, "Branches": [
@@ -199,6 +199,7 @@ sub play_odds
 
 	ask("SELECT ask(k, '$prefix-' || k, 1) FROM unnest('{odd_task,odd_cancel,odd_orphan,odd_map,odd_update,odd_saga,odd_skip}'::text[]) k", '23505');
 	ask("SELECT expense_flow.start_workflow('odd_saga', '{}', request_id => '$prefix')");
+	ask("SELECT count(*) FROM expense_flow.start_workflows('odd_saga', '{1,2}')");
 	ask(q{SELECT expense_flow.grant_queue('odd_task', 'public'), expense_flow.revoke_queue('odd_task', 'public')});
 	ask(q{SELECT count(expense_flow.heartbeat_activity(token, '1')), count(expense_flow.fail_activity(token, 'Odd', retry_delay => '0'))
 		FROM expense_flow.poll_activity('odd_task', wait => '10 s')});
