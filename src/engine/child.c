@@ -175,7 +175,7 @@ tell(const pg_uuid_t *parent, const pg_uuid_t *child, char status, Jsonb *output
 	ef_push_text(&state, "error", error);
 	ef_push_text(&state, "cause", cause);
 	ef_send_message(parent, psprintf("%s%s", ADDRESS_CHILD, text_of(child)),
-					JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+					ef_end_object(&state));
 }
 
 void
@@ -230,7 +230,7 @@ fail(EfVisit *visit, const char *run_id, const char *status, const char *error, 
 	ef_push_text(&state, "status", status);
 	ef_push_text(&state, "error", error);
 	ef_push_text(&state, "cause", cause);
-	whole = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	whole = ef_end_object(&state);
 	if (strcmp(status, "CANCELED") == 0)
 		error = "ChildCanceled";
 	else if (strcmp(status, "TERMINATED") == 0)
@@ -466,7 +466,7 @@ started_result(const ChildStart *start)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(&state, "run_id", run_id);
 	ef_push_text(&state, "workflow_id", start->workflow_id ? start->workflow_id : run_id);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* As the service's action asks for it, in the Task's effective input. */

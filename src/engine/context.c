@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "asl/value.h"
 #include "engine/state.h"
 #include "engine/store.h"
 
@@ -47,6 +48,39 @@ ef_push_text(JsonbParseState **state, const char *key, const char *text)
 	pushJsonbValue(state, WJB_VALUE, &value);
 }
 
+/*
+ * A document stays as it is: pushJsonbValue() would take it apart, whatever its size and depth.  So only ef_end_object()
+ * can make a document of the object.
+ */
+static void
+push_value(JsonbParseState **state, const JsonbValue *value)
+{
+	JsonbValue	none = {.type = jbvNull};
+	JsonbValue *object;
+
+	if (value->type != jbvBinary)
+	{
+		pushJsonbValue(state, WJB_VALUE, unconstify(JsonbValue *, value));
+		return;
+	}
+	pushJsonbValue(state, WJB_VALUE, &none);
+	object = &(*state)->contVal;
+	object->val.object.pairs[object->val.object.nPairs - 1].value = *value;
+}
+
+Jsonb *
+ef_end_object(JsonbParseState **state)
+{
+	AslError	error;
+	Jsonb	   *object;
+
+	if (!asl_value_build(pushJsonbValue(state, WJB_END_OBJECT, NULL), &object, &error))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg_internal("%s", error.cause)));
+	return object;
+}
+
 void
 ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *jsonb)
 {
@@ -61,7 +95,7 @@ ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *jsonb)
 		value.val.binary.data = &jsonb->root;
 		value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
 	}
-	pushJsonbValue(state, WJB_VALUE, &value);
+	push_value(state, &value);
 }
 
 void
@@ -87,8 +121,10 @@ ef_push_fields(JsonbParseState **state, Jsonb *object)
 	iterator = JsonbIteratorInit(&object->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY || token == WJB_VALUE)
+		if (token == WJB_KEY)
 			pushJsonbValue(state, token, &value);
+		else if (token == WJB_VALUE)
+			push_value(state, &value);
 	}
 }
 
@@ -111,7 +147,7 @@ ef_empty_object(void)
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* ---- the parts of the context object ---- */
@@ -243,5 +279,5 @@ ef_context_object(void *arg, const char *part, const char *member)
 	}
 	if (is_wanted("Map", part))
 		push_item(&state, visit);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }

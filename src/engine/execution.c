@@ -217,7 +217,7 @@ push_data(JsonbParseState **state, EfExecutionPattern pattern, const char *key, 
 		ef_push_text(state, key, asl_compact_text(data, NULL));
 	pushJsonbValue(&details, WJB_BEGIN_OBJECT, NULL);
 	ef_push_jsonb(&details, "Included", asl_jsonb_bool(true));
-	ef_push_jsonb(state, psprintf("%sDetails", key), JsonbValueToJsonb(pushJsonbValue(&details, WJB_END_OBJECT, NULL)));
+	ef_push_jsonb(state, psprintf("%sDetails", key), ef_end_object(&details));
 }
 
 Jsonb *
@@ -231,7 +231,7 @@ ef_execution_started(EfVisit *visit, const pg_uuid_t *run_id)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(&state, "ExecutionArn", execution_arn(machine_of(visit), run.name));
 	push_date(&state, "StartDate", run.started_at);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* The service knows no difference between runs that were canceled and those that were terminated. */
@@ -264,7 +264,7 @@ ef_execution_ended(EfVisit *visit, const pg_uuid_t *run_id, const char *status, 
 	push_data(&state, visit->execution, "Output", output);
 	ef_push_text(&state, "Error", error);
 	ef_push_text(&state, "Cause", cause);
-	description = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	description = ef_end_object(&state);
 	if (strcmp(status, "SUCCEEDED") == 0)
 		return ef_finish_task(visit, description);
 	asl_error(&visit->failure, "States.TaskFailed", "%s", asl_compact_text(description, NULL));

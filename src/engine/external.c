@@ -80,7 +80,7 @@ ef_send_outcome(const EfBranchKey *key, const EfOutcome *outcome)
 	if (outcome->retry_delay >= 0)
 		ef_push_int(&state, "retry_delay", (int64) (outcome->retry_delay * USECS_PER_SEC));
 	ef_send_message(&key->run_id, ef_task_address(key->branch_id),
-					JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+					ef_end_object(&state));
 }
 
 static JsonbValue *
@@ -146,7 +146,7 @@ attempt_details(TimestampTz started_at, const char *worker, Jsonb *details)
 		ef_push_text(&state, "started_at", JsonEncodeDateTime(buffer, time, TIMESTAMPTZOID, NULL));
 	ef_push_text(&state, "worker", worker);
 	ef_push_jsonb(&state, "details", details);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* ---- the end of an attempt ---- */

@@ -123,7 +123,7 @@ ef_make_join(const EfJoin *join)
 		ef_push_text(&state, "cause", join->failure.cause);
 		ef_push_int(&state, "step", join->step);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* ---- ending a branch ---- */

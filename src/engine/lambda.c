@@ -83,7 +83,7 @@ ef_lambda_response(const EfLambdaRequest *request, Jsonb *payload)
 	ef_push_text(&state, "ExecutedVersion", request->version);
 	ef_push_jsonb(&state, "Payload", payload);
 	ef_push_int(&state, "StatusCode", 200);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* ---- the visit ---- */

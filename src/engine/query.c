@@ -191,7 +191,7 @@ answer_own(const pg_uuid_t *run_id, const char *name, Jsonb *args)
 	ef_push_jsonb(&state, "run", read_document(&description, run_id));
 	ef_push_jsonb(&state, "state", answer_built_in(run_id, "state"));
 	ef_push_jsonb(&state, "variables", answer_built_in(run_id, "variables"));
-	return ef_call_read_only(query->function, owner, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	return ef_call_read_only(query->function, owner, ef_end_object(&state));
 }
 
 /* query_workflow(workflow_id text, query text, args jsonb) returns jsonb */

@@ -43,7 +43,7 @@ result_of(const char *kind, const char *name, Jsonb *payload, int nawaited)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(&state, kind, name);
 	ef_push_jsonb(&state, "payload", payload);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* When the wait, which may have begun with this visit, ends; false: the visit has failed. */

@@ -113,7 +113,7 @@ item_details(Jsonb *item, Jsonb *input)
 		return NULL;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_jsonb(&state, "value", item);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* An item, or batch of items, for an iteration of its own. */

@@ -500,7 +500,7 @@ failure_details(const EfVisit *visit, TimestampTz retry_at, int attempt)
 		ef_push_int(&state, "attempt", attempt);
 		ef_push_text(&state, "retry_at", ef_format_time(retry_at));
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return ef_end_object(&state);
 }
 
 /* The counts of retries of the branch's state, to be changed. */

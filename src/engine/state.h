@@ -111,11 +111,15 @@ extern bool ef_use_result(Jsonb *result, void *arg, AslError *error);
 /* The context object, `$$`, or the part of it that is wanted (see AslEnv); arg is an EfVisit. */
 extern Jsonb *ef_context_object(void *arg, const char *part, const char *member);
 
-/* Helpers to build an object; a NULL value is left out.  ef_push_fields() takes all fields of an object. */
+/*
+ * Helpers to build an object; a NULL value is left out.  ef_push_fields() takes all fields of an object.  A document is
+ * not copied before ef_end_object(), which ends what began with WJB_BEGIN_OBJECT, and no other function can.
+ */
 extern void ef_push_text(JsonbParseState **state, const char *key, const char *value);
 extern void ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *value);
 extern void ef_push_fields(JsonbParseState **state, Jsonb *object);
 extern void ef_push_int(JsonbParseState **state, const char *key, int64 value);
+extern Jsonb *ef_end_object(JsonbParseState **state);
 
 extern Jsonb *ef_empty_object(void);
 

@@ -524,7 +524,7 @@ answer(const StateTest *test)
 		add_text(&parse, "cause", test->failure.cause);
 	}
 	add_inspection(&parse, test);
-	return JsonbValueToJsonb(pushJsonbValue(&parse, WJB_END_OBJECT, NULL));
+	return ef_end_object(&parse);
 }
 
 /* ---- the function ---- */

@@ -94,7 +94,7 @@ ef_take_update(EfVisit *visit, Jsonb *result)
 	ef_push_text(&object, "update", update->name);
 	ef_push_text(&object, "update_id", update->update_id);
 	pushJsonbValue(&object, WJB_END_OBJECT, NULL);
-	visit->details = JsonbValueToJsonb(pushJsonbValue(&object, WJB_END_OBJECT, NULL));
+	visit->details = ef_end_object(&object);
 }
 
 void

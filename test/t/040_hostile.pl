@@ -152,7 +152,31 @@ foreach my $stack ('2000kB', '7000kB')
 		FROM (SELECT expense_flow.run_workflow('through', (repeat('[', 9990) || repeat(']', 9990))::jsonb) AS r) x}),
 		qr/^(19980 true|ERROR: .*stack depth limit exceeded)/, "data of 9,990 levels with a stack of $stack");
 }
-# What one session could read goes through processes with less stack.
+# What one session could read goes through processes with less stack, wherever the engine puts it into something else.
+$node->safe_psql(
+	'postgres', q{
+	SELECT expense_flow.create_resource_alias('arn:aws:lambda:*:*:function:same', 'sql:public.same');
+	SELECT expense_flow.create_resource_alias('arn:aws:states:*:*:stateMachine:*', 'workflow:*');
+	SELECT expense_flow.create_workflow('deep pass', '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}');
+	SELECT expense_flow.create_workflow('deep ' || what, format('{"StartAt": "A", "States": {"A": {%s, "Next": "B"}, "B": {"Type": "Pass", "Parameters": {"x.$": "$"}, "End": true}}}', state)::json)
+	FROM (VALUES
+		('child', '"Type": "Task", "Resource": "workflow:deep pass"'),
+		('execution', '"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": {"StateMachineArn": "deep pass", "Input.$": "$"}'),
+		('function', '"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "same", "Payload.$": "$"}'),
+		('signal', '"Type": "Task", "Resource": "signal:go,stop"'),
+		('error', '"Type": "Task", "Resource": "sql:public.unknown", "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$[0]", "Next": "B"}]'),
+		('items', '"Type": "Map", "ItemSelector": {"v.$": "$$.Map.Item.Value", "input.$": "$$.Execution.Input"}, "Iterator": {"StartAt": "C", "States": {"C": {"Type": "Pass", "End": true}}}'),
+		('branches', '"Type": "Parallel", "Branches": [{"StartAt": "C", "States": {"C": {"Type": "Pass", "End": true}}}]'))
+		v (what, state);
+});
+is(answer(q{SET max_stack_depth = '7000kB';
+	CREATE TABLE deep AS SELECT (repeat('[', 30000) || repeat(']', 30000))::jsonb AS data;
+	SELECT count(expense_flow.start_workflow(w.name, data, w.name)) FROM deep, expense_flow.workflow w WHERE w.name ~ '^deep ' AND w.name <> 'deep pass';
+	SELECT FROM deep, expense_flow.signal_workflow('deep signal', 'go', data);
+	RESET max_stack_depth;
+	CALL expense_flow.run_pending();
+	SELECT workflow_id, status, error FROM expense_flow.runs WHERE workflow_id ~ '^deep ' AND status <> 'SUCCEEDED'}),
+	'7', 'data of 30,000 levels in what the engine makes of it');
 like(answer(q{SET max_stack_depth = '7000kB';
 	SELECT expense_flow.start_workflow('through', (repeat('[', 40000) || repeat(']', 40000))::jsonb, 'deep');
 	RESET max_stack_depth;
