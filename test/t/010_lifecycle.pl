@@ -124,7 +124,7 @@ $node->reload;
 wait_for_processes($node, 'db3', '1 0', 'none, if so wanted');
 $node->append_conf('postgresql.conf', 'expense_flow.workers = 1');
 $node->reload;
-wait_for_processes($node, 'db3', '1 1', 'fewer than before');
+wait_for_processes($node, "db$_", '1 1', "db$_: fewer than before") foreach (1, 2, 3, 5);
 
 # Whoever is terminated is replaced.
 foreach my $kind ('worker', 'dispatcher', 'launcher')
