@@ -303,15 +303,15 @@ read_rows(Execution *exec)
 	SPI_cursor_close(portal);
 }
 
-/* All that happens as the run's role, inside the subtransaction. */
+/* Do what the call is for. */
 static Jsonb *
-execute_as_role(Execution *exec)
+do_work(Execution *exec)
 {
 	EfActivityCall *call = exec->call;
 	Jsonb	   *result = NULL;
 
-	enter(exec);
-	SPI_connect();
+	if (call->body)
+		return call->body(call->finish_arg);
 	exec->function = ef_get_function(call->function, call->whole_input ? json_null() : call->input);
 	if (call->take_row && exec->function->rows_text)
 		read_rows(exec);
@@ -319,6 +319,19 @@ execute_as_role(Execution *exec)
 		result = call_function(exec);
 	ef_release_function(exec->function);
 	exec->function = NULL;
+	return result;
+}
+
+/* All that happens as the run's role, inside the subtransaction. */
+static Jsonb *
+execute_as_role(Execution *exec)
+{
+	EfActivityCall *call = exec->call;
+	Jsonb	   *result;
+
+	enter(exec);
+	SPI_connect();
+	result = do_work(exec);
 	SPI_finish();
 	if (call->fire_triggers)
 		do_what_commit_would();

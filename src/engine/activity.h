@@ -32,6 +32,9 @@ typedef struct EfActivityCall
 	bool		nested;			/* inside a statement of somebody else's, who is to hear of a request to cancel it */
 	bool		fire_triggers;	/* fire deferred triggers before leaving the role; not inside a query */
 
+	/* What to do instead of calling a function, as the role and connected to SPI; NULL: call it. */
+	Jsonb	   *(*body) (void *finish_arg);
+
 	/*
 	 * What to do with the result, still inside the subtransaction: where this returns false (*error filled),
 	 * the attempt has failed and its effects are undone.

@@ -28,6 +28,7 @@
 #include "engine/history.h"
 #include "engine/join.h"
 #include "engine/map_reader.h"
+#include "engine/map_writer.h"
 #include "engine/spawn.h"
 #include "engine/store.h"
 
@@ -108,6 +109,16 @@ read_outputs(EfVisit *visit, Jsonb **result)
 	return asl_value_build(&array, result, &visit->failure);
 }
 
+/* The outputs become rows of a table. */
+static EfVisitResult
+leave_with_summary(EfVisit *visit)
+{
+	Jsonb	   *summary;
+	EfVisitResult result = ef_write_results(visit, &summary);
+
+	return result == EF_VISIT_LEFT ? leave(visit, summary) : result;
+}
+
 /* All branches have ended, one way or the other. */
 static EfVisitResult
 join(EfVisit *visit)
@@ -126,6 +137,8 @@ join(EfVisit *visit)
 		branch->joined = true;	/* where some had succeeded before a request to cancel */
 		return EF_VISIT_FAILED;
 	}
+	if (visit->state->result_writer)
+		return leave_with_summary(visit);
 	if (!read_outputs(visit, &outputs))
 	{
 		visit->branch_failed = true;
@@ -248,6 +261,8 @@ start_all(EfSpawn *spawn, Jsonb *items)
 static EfVisitResult
 wait_for_branches(EfSpawn *spawn, int64 tolerated)
 {
+	if (spawn->count == 0 && spawn->visit->state->result_writer)
+		return leave_with_summary(spawn->visit);
 	if (spawn->count == 0)
 		return leave(spawn->visit, empty_array());
 	ef_spawn_wait(spawn, tolerated);
@@ -283,6 +298,8 @@ visit_map(EfVisit *visit)
 	EfSpawn		spawn;
 	EfVisitResult result = EF_VISIT_LEFT;
 
+	if (!ef_check_writer(visit))
+		return EF_VISIT_FAILED;
 	if (!asl_map_selects_items(visit->state) && read)
 	{
 		if (!plan_map(visit, read, &plan) || !ef_spawn_init(&spawn, visit, plan.max_concurrency, true))
