@@ -1,13 +1,13 @@
 // usage: node measure.mjs PEER
 //
 // Measures one of the peers in the database that PEERS_URL names, and prints the figures as JSON.
-//   PEERS_JOBS      how many jobs, or workflows, are started (default 3000)
+//   PEERS_JOBS      how many jobs, or workflows, are started (default 2000)
 //   PEERS_CLIENTS   how many are being started at a time (default 8)
 
 import pg from 'pg';
 
 const clients = Number(process.env.PEERS_CLIENTS ?? 8);
-const jobs = Number(process.env.PEERS_JOBS ?? 3000);
+const jobs = Number(process.env.PEERS_JOBS ?? 2000);
 const tries = 100;
 const url = process.env.PEERS_URL;
 
