@@ -150,7 +150,7 @@ COMMENT ON FUNCTION purge_sources() IS 'Internal: forget the sources of dropped 
 
 /* It commits, so it cannot have a SET clause. */
 CREATE PROCEDURE purge(batch_size integer DEFAULT 1000, max_duration interval DEFAULT NULL,
-					   INOUT purged_runs bigint DEFAULT 0, INOUT purged_events bigint DEFAULT 0)
+					   INOUT purged_runs bigint DEFAULT 0, INOUT purged_events bigint DEFAULT 0, work_share double precision DEFAULT 0.2)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -159,7 +159,13 @@ DECLARE
 	v_run uuid := '00000000-0000-0000-0000-000000000000';
 	v_source integer;
 	v_more boolean;
+	v_began timestamptz;
+	v_rest double precision;	-- for each second of work
 BEGIN
+	IF work_share IS NULL OR work_share OPERATOR(pg_catalog.<=) 0 OR work_share OPERATOR(pg_catalog.>) 1 THEN
+		RAISE EXCEPTION 'work_share must be greater than 0, and at most 1' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	v_rest := 1.0::double precision OPERATOR(pg_catalog./) work_share OPERATOR(pg_catalog.-) 1.0::double precision;
 	IF batch_size IS NULL OR batch_size OPERATOR(pg_catalog.<=) 0 THEN
 		RAISE EXCEPTION 'batch_size must be greater than zero' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -172,9 +178,13 @@ BEGIN
 			RAISE NOTICE 'another session is purging';
 			RETURN;
 		END IF;
+		v_began := pg_catalog.clock_timestamp();
 		SELECT p.removed, p.last_run_id INTO v_removed, v_run FROM expense_flow.purge_runs(v_run, batch_size) AS p;
 		purged_runs := purged_runs OPERATOR(pg_catalog.+) v_removed;
 		COMMIT;
+		IF v_run IS NOT NULL THEN
+			PERFORM pg_catalog.pg_sleep(v_rest OPERATOR(pg_catalog.*) EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) v_began)::double precision);
+		END IF;
 	END LOOP;
 
 	FOR v_source IN SELECT s.source_id FROM expense_flow.event_source AS s ORDER BY s.source_id LOOP
@@ -185,9 +195,13 @@ BEGIN
 				RAISE NOTICE 'another session is purging';
 				RETURN;
 			END IF;
+			v_began := pg_catalog.clock_timestamp();
 			SELECT p.removed, p.more INTO v_removed, v_more FROM expense_flow.purge_events(v_source, batch_size) AS p;
 			purged_events := purged_events OPERATOR(pg_catalog.+) v_removed;
 			COMMIT;
+			IF v_more THEN
+				PERFORM pg_catalog.pg_sleep(v_rest OPERATOR(pg_catalog.*) EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) v_began)::double precision);
+			END IF;
 		END LOOP;
 	END LOOP;
 
@@ -195,5 +209,5 @@ BEGIN
 	COMMIT;
 END
 $$;
-REVOKE EXECUTE ON PROCEDURE purge(integer, interval, bigint, bigint) FROM PUBLIC;
-COMMENT ON PROCEDURE purge(integer, interval, bigint, bigint) IS 'Remove what is no longer kept: closed runs with their history past their retention (workflow.retention, else the setting expense_flow.retention), and change events that are announced and passed by every registered consumer, or older than expense_flow.event_retention. Commits after each batch; stops after max_duration. Answers how many runs and events went. For the extension''s owner.';
+REVOKE EXECUTE ON PROCEDURE purge(integer, interval, bigint, bigint, double precision) FROM PUBLIC;
+COMMENT ON PROCEDURE purge(integer, interval, bigint, bigint, double precision) IS 'Remove what is no longer kept: closed runs with their history past their retention (workflow.retention, else the setting expense_flow.retention), and change events that are announced and passed by every registered consumer, or older than expense_flow.event_retention. Commits after each batch; stops after max_duration; works for work_share of the time and rests after each batch for the other, so that it takes little from others (1: no rest). Answers how many runs and events went. For the extension''s owner.';

@@ -52,6 +52,8 @@ SELECT * FROM what_is_left;
 
 -- misuse
 CALL expense_flow.purge(batch_size => 0);
+CALL expense_flow.purge(work_share => 0);
+CALL expense_flow.purge(work_share => 1.01);
 BEGIN;
 CALL expense_flow.purge();
 ROLLBACK;

@@ -200,7 +200,7 @@ FROM (VALUES
 	('purge_runs(uuid,integer)', false, 'expense_flow.purge_runs(''00000000-0000-0000-0000-000000000000'', 1)'),
 	('purge_events(integer,integer)', false, 'expense_flow.purge_events(1, 1)'),
 	('purge_sources()', false, 'expense_flow.purge_sources()'),
-	('purge(integer,interval,bigint,bigint)', false, NULL),
+	('purge(integer,interval,bigint,bigint,double precision)', false, NULL),
 	('is_preloaded()', false, 'expense_flow.is_preloaded()'),
 	('upkeep_jobs(text,text)', false, 'expense_flow.upkeep_jobs(''* * * * *'', ''* * * * *'')'),
 	('install_upkeep(text,text)', false, 'expense_flow.install_upkeep(NULL)'),

@@ -51,10 +51,10 @@ def step_rate(server, runs):
     return 20 * runs / server.end_of_runs(since)
 
 
-def purge(server):
+def purge(server, work_share=1):
     """Remove all closed runs, in a session of its own."""
     connection = server.connect()
     with connection.cursor() as cursor:
         cursor.execute('SET expense_flow.retention = 0')
-        cursor.execute('CALL expense_flow.purge()')
+        cursor.execute('CALL expense_flow.purge(work_share => %s)', (work_share,))
     connection.close()

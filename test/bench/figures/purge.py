@@ -22,7 +22,7 @@ def beside_purge(server, count):
     server.do("SELECT count(expense_flow.run_workflow('bench_three')) FROM generate_series(1, %s)", count)
     server.do('VACUUM ANALYZE')
     before = server.run_rate(server.three, 8, 2 * server.seconds)
-    purger = threading.Thread(target=purge, args=(server,))
+    purger = threading.Thread(target=purge, args=(server, 0.2))
     purger.start()
     during = server.run_rate(server.three, 8, 2 * server.seconds)
     purger.join()
