@@ -68,7 +68,8 @@ wait_for($node, 'postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE bac
 $node->safe_psql('postgres', start_transfers(2002, 2010));
 wait_for($node, 'postgres', 'SELECT count(*) = 1 FROM expense_flow.branch', 'work goes on beside the one that waits');
 my $dispatcher = (pids($node, 'dispatcher'))[0];
-$node->restart('fast');
+$node->stop('fast');
+$node->start;
 ok(1, 'fast shutdown during an activity');
 $session->() or 1;
 wait_for_runs($node, 'postgres', 'after the restart the activity runs again and finishes');

@@ -53,8 +53,12 @@ while (time() < $end)
 	while ($bench->pumpable)
 	{
 		usleep(int(rand(200_000)));
-		my (undef, $pids) = $node->psql('postgres', q{
-			SELECT pid FROM pg_stat_activity WHERE backend_type IN ('expense_flow worker', 'expense_flow dispatcher')});
+
+		# While the server recovers psql may end before it has read what it is to do, which dies here.
+		my (undef, $pids) = eval {
+			$node->psql('postgres', q{
+				SELECT pid FROM pg_stat_activity WHERE backend_type IN ('expense_flow worker', 'expense_flow dispatcher')});
+		};
 		my @pids = split /\n/, $pids // '';
 		if (@pids)
 		{

@@ -118,7 +118,7 @@ $grabber->(q{
 	END $$;
 	SELECT 'grabbed';}, qr/grabbed/);
 like($starter->(start_transfers(151, 200) . q{; \echo done}, qr/done/),
-	qr/ERROR:  out of shared memory\n.*HINT:  You might need to increase max_locks_per_transaction/s, 'a start tells that there are no locks');
+	qr/ERROR:  out of shared memory\n.*HINT:  You might need to increase "?max_locks_per_transaction/s, 'a start tells that there are no locks');
 ok($node->wait_for_log(qr/ERROR:  out of shared memory\n(.*\n)?.*HINT:  .*\n(.*\n)*?.*CONTEXT:  .*run [0-9a-f-]+, branch 0/, $offset), 'so do workers');
 $grabber->(q{SELECT 'released' FROM pg_advisory_unlock_all();}, qr/released/);
 $starter->(start_transfers(151, 200) . ';', qr/50/);
