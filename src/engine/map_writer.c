@@ -208,9 +208,8 @@ make_summary(const Writer *writer)
 	ef_push_text(&state, "MapRunArn",
 				 psprintf("%s/%s", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run_id))),
 						  visit->state->name));
-	ef_push_jsonb(&state, "ResultWriterDetails",
-				  JsonbValueToJsonb(pushJsonbValue(&details, WJB_END_OBJECT, NULL)));
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	ef_push_jsonb(&state, "ResultWriterDetails", ef_end_object(&details));
+	return ef_end_object(&state);
 }
 
 static EfVisitResult
