@@ -21,7 +21,7 @@ use Time::HiRes qw(time usleep);
 my $top = abs_path("$FindBin::RealBin/../..");
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 chomp(my $bindir = `$pg_config --bindir`);
-my ($install, $inside) = $bindir =~ m{^(.*/tmp_install|.*/frozen_install)(/.*)/bin$};
+my ($install, $inside) = $bindir =~ m{^(.*/tmp_install)(/.*)/bin$};
 plan skip_all => 'needs a private copy of PostgreSQL (make check)' unless defined $install;
 
 my $scratch = PostgreSQL::Test::Utils::tempdir;
