@@ -46,7 +46,7 @@ CREATE VIEW runs WITH (security_barrier) AS
 		r.compensating,
 		r.paused_reason
 	FROM (
-			SELECT o.*, CASE WHEN p.reason IS NULL THEN 'RUNNING' ELSE 'PAUSED' END AS status, NULL::integer AS output_step,
+			SELECT o.*, n.status, NULL::integer AS output_step,
 				NULL::text AS error, NULL::text AS cause, NULL::timestamptz AS closed_at,
 				b.state, b.due_at, b.retry_count,
 				CASE WHEN b.status OPERATOR(pg_catalog.=) 'K' THEN
@@ -67,6 +67,8 @@ CREATE VIEW runs WITH (security_barrier) AS
 								WHERE c.run_id OPERATOR(pg_catalog.=) b.run_id AND c.status OPERATOR(pg_catalog.=) 'P')
 					END AS reason
 				) p
+				JOIN (VALUES ('RUNNING', false), ('PAUSED', true)) n (status, paused)
+					ON n.paused OPERATOR(pg_catalog.=) (p.reason IS NOT NULL)
 			WHERE b.branch_id OPERATOR(pg_catalog.=) 0
 			UNION ALL
 			SELECT o.*, n.status, CASE WHEN n.has_output THEN c.step END,
