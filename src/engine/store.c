@@ -533,6 +533,7 @@ ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 {
 	static const EfFetchTable run_table = {"run", "run_pkey", 11};
 	static const EfFetchTable branch_table = {"branch", "branch_pkey", 21};
+	MemoryContext old = MemoryContextSwitchTo(branch->scratch);
 	EfRow		run_row;
 	EfRow		branch_row;
 	bool		found;
@@ -553,6 +554,7 @@ ef_store_load_branch(const EfBranchKey *key, EfBranch *branch)
 		branch->joined = false;
 	}
 	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
 	return found;
 }
 
