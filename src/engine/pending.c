@@ -308,6 +308,8 @@ make_pass(Pending *pending)
 			after = &last;
 		}
 	} while (count > 0 && pending->steps_left > 0);
+	/* Others may have sent a message after the first look, and been done before the second. */
+	drive_messaged(pending);
 }
 
 static void
