@@ -29,7 +29,7 @@
 #include "engine/workflow.h"
 
 double		ef_transaction_budget = 0.0;
-double		ef_iteration_budget = 2.0;
+double		ef_iteration_budget = 5.0;
 char	   *ef_activity_search_path;
 int			ef_input_limit = 8 * 1024 * 1024;
 int			ef_data_limit = 256 * 1024;
@@ -120,7 +120,7 @@ define_settings(void)
 	DefineCustomRealVariable("expense_flow.iteration_budget",
 							 "Branches of a Parallel or Map that end one after the other share a transaction while it is younger than this.",
 							 "One that takes ten times as long is rolled back, and its branches have transactions of their own. Zero: they always have.",
-							 &ef_iteration_budget, 2.0, 0.0, 1000.0,
+							 &ef_iteration_budget, 5.0, 0.0, 1000.0,
 							 PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("expense_flow.activity_search_path",
 							   "The search_path in which SQL activities run.",

@@ -45,7 +45,7 @@
  * After a shared transaction has failed, by a deadlock perhaps or because one of its activities took long, so many
  * are not shared: four times as many with each that fails, half as many with each that succeeds.
  */
-#define MIN_UNSHARED 256
+#define MIN_UNSHARED 64
 #define MAX_UNSHARED 65536
 
 /* Counting further would not change any delay. */

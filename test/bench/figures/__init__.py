@@ -5,8 +5,8 @@ A module has FIGURES (rows of the table by key), measure(server), which records 
   set_up      what measure needs that is not there yet (optional)
 """
 
-from . import (steps, runs, latency, processor, synchronous, parallel, spending, capture, slow_flush, feed, idle_clients,
-               kept, old_snapshot, memory, purge, restart)
+from . import (steps, runs, latency, processor, synchronous, parallel, map_items, spending, capture, slow_flush, feed,
+               idle_clients, kept, old_snapshot, memory, purge, restart)
 
-MODULES = [steps, runs, latency, processor, synchronous, parallel, spending, capture, slow_flush, feed, idle_clients,
-           kept, old_snapshot, memory, purge, restart]
+MODULES = [steps, runs, latency, processor, synchronous, parallel, map_items, spending, capture, slow_flush, feed,
+           idle_clients, kept, old_snapshot, memory, purge, restart]
