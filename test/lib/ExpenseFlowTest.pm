@@ -13,6 +13,23 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(new_node processes wait_for_processes pids wait_for_runs wait_for start_after_crash
   create_transfers start_transfers check_transfers long_tests session);
 
+# While a server recovers psql may end before it has read its query, of which IPC::Run dies.  Who polls asks again.
+{
+	no warnings 'redefine';
+	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my @arguments = @_;
+		foreach (1 .. 100)
+		{
+			my $answer = eval { $poll->(@arguments) };
+			return $answer unless $@;
+			die $@ unless $@ =~ /Broken pipe/;
+			usleep(100_000);
+		}
+		die $@;
+	};
+}
+
 # A server that preloads the library, not started.
 sub new_node
 {
