@@ -176,10 +176,13 @@ class Server:
         return float(seconds)
 
     def run_rate(self, script, clients=8, seconds=None):
-        """Runs a second: started one by one by the clients of pgbench, until the last is closed."""
+        """Runs a second: from the first that the clients of pgbench start, one by one, until the last is closed."""
         since = self.clock()
         count, _ = self.pgbench(script, clients, seconds)
-        return count / self.end_of_runs(since)
+        end = self.end_of_runs(since)
+        first = self.value('SELECT extract(epoch FROM min(started_at) - %s) FROM expense_flow.run WHERE started_at >= %s',
+                           since, since)
+        return count / (end - float(first))
 
     def wal_position(self):
         return self.value('SELECT pg_current_wal_insert_lsn()')

@@ -12,7 +12,7 @@ export async function open(context) {
 	const work = async (queue, handler) => {
 		await boss.createQueue(queue);
 		await boss.work(queue, { batchSize: 1000, pollingIntervalSeconds: 0.5 }, async (jobs) => {
-			for (const job of jobs) { await handler(job.data); }
+			await Promise.all(jobs.map((job) => handler(job.data)));
 		});
 	};
 	await work('single', async (data) => { context.begun(data.id); context.done(data.id); });
