@@ -150,7 +150,7 @@ COMMENT ON FUNCTION purge_sources() IS 'Internal: forget the sources of dropped 
 
 /* It commits, so it cannot have a SET clause. */
 CREATE PROCEDURE purge(batch_size integer DEFAULT 1000, max_duration interval DEFAULT NULL,
-					   INOUT purged_runs bigint DEFAULT 0, INOUT purged_events bigint DEFAULT 0, work_share double precision DEFAULT 0.2)
+					   INOUT purged_runs bigint DEFAULT 0, INOUT purged_events bigint DEFAULT 0, work_share double precision DEFAULT 0.1)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
