@@ -40,6 +40,12 @@
 
 #define BATCH_SIZE 64
 
+/* Passes in a row in which others did what this session had found to be due, until it leaves them alone. */
+#define MOST_OVERTAKEN 10
+
+/* Looks at a branch that somebody is sending a message to, who may take his time; about a second in all. */
+#define MOST_LOOKS 10
+
 PG_FUNCTION_INFO_V1(ef_run_pending);
 
 typedef struct Pending
@@ -50,13 +56,24 @@ typedef struct Pending
 	int64		steps_left;
 	MemoryContext context;
 	bool		progress;		/* of this pass */
+	bool		overtaken;		/* in this pass: something that was due had been done by others */
 	List	   *passed_over;	/* keys of branches that this call leaves alone, because of an error */
 } Pending;
+
+/* What there is to do, in one snapshot. */
+typedef struct Work
+{
+	EfDueBranch messaged[BATCH_SIZE];	/* a message has come for them */
+	int			nmessaged;
+	EfDueBranch due[BATCH_SIZE];
+	int			ndue;
+} Work;
 
 typedef enum StepResult
 {
 	STEP_MORE,
-	STEP_DONE,					/* waits, has ended, is not due or cannot go on now */
+	STEP_DONE,					/* waits, has ended, is not due or others have it */
+	STEP_LATER,					/* somebody is sending it a message */
 	STEP_REPEAT					/* failed through no fault of the workflow */
 } StepResult;
 
@@ -193,7 +210,11 @@ step(Pending *pending, const EfBranchKey *key)
 	}
 	if (!try_to_commit(pending, key))
 		return STEP_REPEAT;
-	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_NOT_DUE || result == EF_ADVANCE_LATER)
+	if (result == EF_ADVANCE_LATER)
+		return STEP_LATER;
+	if (result == EF_ADVANCE_NOT_DUE)
+		pending->overtaken = true;
+	if (result == EF_ADVANCE_BUSY || result == EF_ADVANCE_NOT_DUE)
 		return STEP_DONE;
 	pending->progress = true;
 	pending->steps_left--;
@@ -215,6 +236,7 @@ static void
 drive(Pending *pending, const EfBranchKey *key)
 {
 	int			failures = 0;
+	int			looks = 0;
 
 	while (pending->steps_left > 0 && !is_passed_over(pending, key))
 	{
@@ -224,9 +246,10 @@ drive(Pending *pending, const EfBranchKey *key)
 		result = step(pending, key);
 		if (result == STEP_DONE)
 			break;
+		if (result == STEP_LATER && (!pending->wait_for_others || ++looks == MOST_LOOKS))
+			break;
 		failures = result == STEP_REPEAT ? failures + 1 : 0;
-		if (failures > 0)
-			back_off(ef_repeat_delay_ms(failures));
+		back_off(ef_repeat_delay_ms(result == STEP_LATER ? looks : failures));
 	}
 	ef_release_branch();
 }
@@ -252,32 +275,21 @@ horizon(const Pending *pending)
 	return Max(unmoved + pending->skip, unmoved + moved);
 }
 
-static int
-read_batch(Pending *pending, const EfDueBranch *after, EfDueBranch *batch)
-{
-	int			count;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	count = ef_store_due_branches_of_role(pending->role, horizon(pending), after, batch, BATCH_SIZE);
-	PopActiveSnapshot();
-	SPI_commit();
-	return count;
-}
-
-/* Those that a message has come for. */
+/*
+ * One snapshot for both: with two of them, others could let a branch go from one kind to the other in between, so that
+ * neither showed it.
+ */
 static void
-drive_messaged(Pending *pending)
+read_work(Pending *pending, const EfDueBranch *after, Work *work)
 {
-	EfDueBranch batch[BATCH_SIZE];
-	int			count;
-	int			i;
+	Snapshot	snapshot;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	count = ef_store_messaged_branches_of_role(pending->role, batch, BATCH_SIZE);
+	snapshot = GetActiveSnapshot();
+	work->nmessaged = ef_store_messaged_branches_of_role(pending->role, snapshot, work->messaged, BATCH_SIZE);
+	work->ndue = ef_store_due_branches_of_role(pending->role, horizon(pending), after, snapshot, work->due, BATCH_SIZE);
 	PopActiveSnapshot();
 	SPI_commit();
-	for (i = 0; i < count && pending->steps_left > 0; i++)
-		drive(pending, &batch[i].key);
 }
 
 /*
@@ -287,29 +299,44 @@ drive_messaged(Pending *pending)
 static void
 make_pass(Pending *pending)
 {
-	EfDueBranch batch[BATCH_SIZE];
+	Work		work;
 	EfDueBranch last;
 	const EfDueBranch *after = NULL;
-	int			count;
+	int64		steps_left;
 	int			i;
 
-	drive_messaged(pending);
 	do
 	{
-		count = read_batch(pending, after, batch);
-		for (i = 0; i < count && pending->steps_left > 0; i++)
+		read_work(pending, after, &work);
+		steps_left = pending->steps_left;
+		for (i = 0; i < work.nmessaged && pending->steps_left > 0; i++)
+			drive(pending, &work.messaged[i].key);
+		for (i = 0; i < work.ndue && pending->steps_left > 0; i++)
 		{
 			/* The clock moves only when there is nothing left that is due before; so read again. */
-			if (i > 0 && batch[i].due_at > ef_now())
+			if ((i > 0 || pending->steps_left < steps_left) && work.due[i].due_at > ef_now())
 				break;
-			move_clock_to(batch[i].due_at);
-			drive(pending, &batch[i].key);
-			last = batch[i];
+			move_clock_to(work.due[i].due_at);
+			drive(pending, &work.due[i].key);
+			last = work.due[i];
 			after = &last;
 		}
-	} while (count > 0 && pending->steps_left > 0);
-	/* Others may have sent a message after the first look, and been done before the second. */
-	drive_messaged(pending);
+	} while (work.ndue > 0 && pending->steps_left > 0);
+}
+
+/* Until a pass finds nothing to do, or nothing that can be done. */
+static void
+drive_all(Pending *pending)
+{
+	int			overtaken = 0;
+
+	do
+	{
+		pending->progress = false;
+		pending->overtaken = false;
+		make_pass(pending);
+		overtaken = pending->overtaken && !pending->progress ? overtaken + 1 : 0;
+	} while (pending->steps_left > 0 && (pending->progress || (overtaken > 0 && overtaken < MOST_OVERTAKEN)));
 }
 
 static void
@@ -359,11 +386,7 @@ ef_run_pending(PG_FUNCTION_ARGS)
 	SPI_commit();
 	PG_TRY();
 	{
-		do
-		{
-			pending.progress = false;
-			make_pass(&pending);
-		} while (pending.progress && pending.steps_left > 0);
+		drive_all(&pending);
 	}
 	PG_FINALLY();
 	{

@@ -148,6 +148,12 @@ ef_execute(EfStatement *statement, EfArguments *args)
 }
 
 uint64
+ef_execute_in(EfStatement *statement, EfArguments *args, Snapshot snapshot)
+{
+	return execute(statement, args, snapshot);
+}
+
+uint64
 ef_execute_latest(EfStatement *statement, EfArguments *args)
 {
 	return execute(statement, args, GetLatestSnapshot());

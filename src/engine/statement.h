@@ -49,6 +49,9 @@ extern void ef_add_bytes(EfArguments *args, const void *bytes, int length);
 extern uint64 ef_execute(EfStatement *statement, EfArguments *args);
 extern uint64 ef_execute_alone(EfStatement *statement, EfArguments *args);
 
+/* The same in a snapshot (InvalidSnapshot: one that it takes itself). */
+extern uint64 ef_execute_in(EfStatement *statement, EfArguments *args, Snapshot snapshot);
+
 /* The same, seeing what was committed until now whatever the isolation level is. */
 extern uint64 ef_execute_latest(EfStatement *statement, EfArguments *args);
 

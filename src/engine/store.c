@@ -1393,13 +1393,13 @@ ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner,
 }
 
 static int
-read_due_branches(StatementId id, EfArguments *args, EfDueBranch *branches)
+read_due_branches(StatementId id, EfArguments *args, Snapshot snapshot, EfDueBranch *branches)
 {
 	int			count;
 	int			i;
 
 	SPI_connect();
-	count = (int) ef_execute(&statements[id], args);
+	count = (int) ef_execute_in(&statements[id], args, snapshot);
 	for (i = 0; i < count; i++)
 	{
 		EfRow		row = ef_row(i, CurrentMemoryContext);
@@ -1419,7 +1419,7 @@ ef_read_due_branches(TimestampTz from, EfDueBranch *branches, int max)
 
 	ef_add_arg(&args, TimestampTzGetDatum(from), false);
 	ef_add_arg(&args, Int64GetDatum(max), false);
-	return read_due_branches(DUE_BRANCHES, &args, branches);
+	return read_due_branches(DUE_BRANCHES, &args, InvalidSnapshot, branches);
 }
 
 int
@@ -1429,12 +1429,12 @@ ef_store_due_branches_of_run(const pg_uuid_t *run_id, EfDueBranch *branches, int
 
 	ef_add_uuid(&args, run_id);
 	ef_add_int(&args, max);
-	return read_due_branches(DUE_BRANCHES_OF_RUN, &args, branches);
+	return read_due_branches(DUE_BRANCHES_OF_RUN, &args, InvalidSnapshot, branches);
 }
 
 int
 ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *after,
-							  EfDueBranch *branches, int max)
+							  Snapshot snapshot, EfDueBranch *branches, int max)
 {
 	static const EfDueBranch first = {.key.branch_id = -1, .due_at = DT_NOBEGIN};
 	EfArguments	args = {0};
@@ -1447,22 +1447,22 @@ ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *af
 	ef_add_uuid(&args, &after->key.run_id);
 	ef_add_int(&args, after->key.branch_id);
 	ef_add_arg(&args, Int64GetDatum(max), false);
-	return read_due_branches(DUE_BRANCHES_OF_ROLE, &args, branches);
+	return read_due_branches(DUE_BRANCHES_OF_ROLE, &args, snapshot, branches);
 }
 
 int
-ef_store_messaged_branches_of_role(Oid role, EfDueBranch *branches, int max)
+ef_store_messaged_branches_of_role(Oid role, Snapshot snapshot, EfDueBranch *branches, int max)
 {
 	EfArguments	args = {0};
 
 	ef_add_arg(&args, ObjectIdGetDatum(role), !OidIsValid(role));
 	ef_add_time(&args, ef_now());
 	ef_add_arg(&args, Int64GetDatum(max), false);
-	return read_due_branches(MESSAGED_BRANCHES, &args, branches);
+	return read_due_branches(MESSAGED_BRANCHES, &args, snapshot, branches);
 }
 
 int
 ef_read_messaged_branches(EfDueBranch *branches, int max)
 {
-	return ef_store_messaged_branches_of_role(InvalidOid, branches, max);
+	return ef_store_messaged_branches_of_role(InvalidOid, InvalidSnapshot, branches, max);
 }

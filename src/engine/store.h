@@ -8,6 +8,8 @@
 #ifndef EF_STORE_H
 #define EF_STORE_H
 
+#include "utils/snapshot.h"
+
 #include "engine/branch.h"
 #include "engine/engine.h"
 #include "engine/mailbox.h"
@@ -156,10 +158,10 @@ extern int	ef_store_due_branches_of_run(const pg_uuid_t *run_id, EfDueBranch *br
  * the start).
  */
 extern int	ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *after,
-										  EfDueBranch *branches, int max);
+										  Snapshot snapshot, EfDueBranch *branches, int max);
 
 /* Branches that a message has come for, of runs that a role may drive (InvalidOid: all). */
-extern int	ef_store_messaged_branches_of_role(Oid role, EfDueBranch *branches, int max);
+extern int	ef_store_messaged_branches_of_role(Oid role, Snapshot snapshot, EfDueBranch *branches, int max);
 
 /* ---- messages: mailbox.c says when to call these ---- */
 
