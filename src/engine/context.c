@@ -141,15 +141,6 @@ ef_format_time(TimestampTz time)
 					tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) (fsec / 1000));
 }
 
-Jsonb *
-ef_empty_object(void)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	return ef_end_object(&state);
-}
-
 /* ---- the parts of the context object ---- */
 
 static bool

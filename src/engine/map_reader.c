@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "asl/value.h"
 #include "engine/activity.h"
 #include "engine/alias.h"
 #include "engine/fork.h"
@@ -70,14 +71,6 @@ finish(Jsonb *result, void *arg, AslError *error)
 	return !reader->item_failed;
 }
 
-/* The function has failed. */
-static void
-set_failure(EfVisit *visit, const AslError *failure)
-{
-	visit->failure.name = "States.ItemReaderFailed";
-	visit->failure.cause = failure->cause ? psprintf("%s: %s", failure->name, failure->cause) : failure->name;
-}
-
 static EfVisitResult
 fail(Reader *reader, EfActivityResult result, const AslError *failure, int nevents)
 {
@@ -87,12 +80,7 @@ fail(Reader *reader, EfActivityResult result, const AslError *failure, int neven
 		return EF_VISIT_FAILED;
 	visit->nevents = nevents;
 	visit->events[nevents] = '\0';
-	if (result == EF_ACTIVITY_RUN_TIMED_OUT)
-		return EF_VISIT_RUN_TIMED_OUT;
-	set_failure(visit, failure);
-	if (result == EF_ACTIVITY_INTERRUPTED)
-		(void) ef_was_interrupted_to_cancel(visit);
-	return EF_VISIT_FAILED;
+	return ef_fail_call(visit, result, failure, "States.ItemReaderFailed");
 }
 
 /* The function in the ItemReader's Resource, and its arguments. */
@@ -112,7 +100,7 @@ prepare_call(EfVisit *visit, EfActivityCall *call)
 							  &visit->failure))
 		return false;
 	if (call->input == NULL)
-		call->input = ef_empty_object();
+		call->input = asl_jsonb_empty_object();
 	call->function = resource + strlen("sql:");
 	ef_prepare_call(visit, call);
 	return true;

@@ -22,13 +22,16 @@
 
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/uuid.h"
@@ -87,6 +90,15 @@ has_column(Relation table, const char *name, Oid type, Oid other_type)
 	return false;
 }
 
+/* Nobody may lock what he may not write to. */
+static void
+check_may_insert(const RangeVar *table, Oid relid, Oid old_relid, void *arg)
+{
+	if (OidIsValid(relid) && pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relid)), table->relname);
+}
+
 static void
 look_at_table(Writer *writer, char **schema, char **name)
 {
@@ -99,7 +111,8 @@ look_at_table(Writer *writer, char **schema, char **name)
 				 errmsg("the resource \"sql:%s\" does not name a schema and a table", writer->table)));
 	*schema = strVal(linitial(names));
 	*name = strVal(lsecond(names));
-	table = table_openrv(makeRangeVar(*schema, *name, -1), RowExclusiveLock);
+	table = table_open(RangeVarGetRelidExtended(makeRangeVar(*schema, *name, -1), RowExclusiveLock, 0,
+												check_may_insert, NULL), NoLock);
 	if (!has_column(table, "output", JSONBOID, JSONBOID))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -212,19 +225,6 @@ make_summary(const Writer *writer)
 	return ef_end_object(&state);
 }
 
-static EfVisitResult
-fail(EfVisit *visit, EfActivityResult result, const AslError *failure)
-{
-	if (result == EF_ACTIVITY_RUN_TIMED_OUT)
-		return EF_VISIT_RUN_TIMED_OUT;
-	visit->branch_failed = true;
-	visit->failure.name = "States.ResultWriterFailed";
-	visit->failure.cause = failure->cause ? psprintf("%s: %s", failure->name, failure->cause) : failure->name;
-	if (result == EF_ACTIVITY_INTERRUPTED)
-		(void) ef_was_interrupted_to_cancel(visit);
-	return EF_VISIT_FAILED;
-}
-
 bool
 ef_check_writer(EfVisit *visit)
 {
@@ -259,7 +259,10 @@ ef_write_results(EfVisit *visit, Jsonb **summary)
 	visit->did_work = true;
 	result = ef_call_activity(&call);
 	if (result != EF_ACTIVITY_SUCCEEDED)
-		return fail(visit, result, &call.failure);
+	{
+		visit->branch_failed = true;
+		return ef_fail_call(visit, result, &call.failure, "States.ResultWriterFailed");
+	}
 	visit->branch->step = Max(visit->branch->step, writer.last_step);
 	*summary = make_summary(&writer);
 	return EF_VISIT_LEFT;

@@ -372,6 +372,18 @@ ef_prepare_call(const EfVisit *visit, EfActivityCall *call)
 }
 
 EfVisitResult
+ef_fail_call(EfVisit *visit, EfActivityResult result, const AslError *failure, char *error)
+{
+	if (result == EF_ACTIVITY_RUN_TIMED_OUT)
+		return EF_VISIT_RUN_TIMED_OUT;
+	visit->failure.name = error;
+	visit->failure.cause = failure->cause ? psprintf("%s: %s", failure->name, failure->cause) : failure->name;
+	if (result == EF_ACTIVITY_INTERRUPTED)
+		(void) ef_was_interrupted_to_cancel(visit);
+	return EF_VISIT_FAILED;
+}
+
+EfVisitResult
 ef_call_function(EfVisit *visit, EfActivityCall *call)
 {
 	double		heartbeat;

@@ -94,6 +94,9 @@ extern bool ef_was_interrupted_to_cancel(EfVisit *visit);
 /* Fill a call with what all activities of a run have in common. */
 extern void ef_prepare_call(const EfVisit *visit, EfActivityCall *call);
 
+/* Such a call, for something that is not the work of a Task, did not succeed: the state fails, with this error. */
+extern EfVisitResult ef_fail_call(EfVisit *visit, EfActivityResult result, const AslError *failure, char *error);
+
 /* Call a function for the Task: function, input and what to do with the result are set. */
 extern EfVisitResult ef_call_function(EfVisit *visit, EfActivityCall *call);
 
@@ -120,8 +123,6 @@ extern void ef_push_jsonb(JsonbParseState **state, const char *key, Jsonb *value
 extern void ef_push_fields(JsonbParseState **state, Jsonb *object);
 extern void ef_push_int(JsonbParseState **state, const char *key, int64 value);
 extern Jsonb *ef_end_object(JsonbParseState **state);
-
-extern Jsonb *ef_empty_object(void);
 
 /* A time as the language writes it: 2026-01-31T12:00:00.123Z. */
 extern char *ef_format_time(TimestampTz time);
