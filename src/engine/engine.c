@@ -15,10 +15,13 @@
 #include "commands/prepare.h"
 #include "commands/sequence.h"
 #include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/portal.h"
 #include "utils/varlena.h"
+#include "utils/wait_event.h"
 
 #include "engine/activity.h"
 #include "engine/branch.h"
@@ -53,6 +56,21 @@ ef_move_clock(int64 microseconds)
 
 	moved_clock = microseconds;
 	return before;
+}
+
+void
+ef_sleep_until(TimestampTz until)
+{
+	TimestampTz now;
+
+	while ((now = ef_now()) < until)
+	{
+		long		milliseconds = (long) Min((until - now + 999) / 1000, 3600 * 1000);
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /*

@@ -58,6 +58,9 @@ extern bool ef_shared_too_long(void);
 /* The engine's clock: clock_timestamp() plus the time skipped by a test. */
 extern TimestampTz ef_now(void);
 
+/* Sleep until that clock shows this time; can be interrupted. */
+extern void ef_sleep_until(TimestampTz until);
+
 /* How long to wait before repeating a transaction that failed for the n-th time (1, 2, …) in a row through
  * no fault of the workflow (serialization failure, deadlock, internal error), in milliseconds. */
 extern long ef_repeat_delay_ms(int failures);

@@ -16,9 +16,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "engine/advance.h"
 #include "engine/engine.h"
@@ -36,24 +34,13 @@ typedef struct DueBranches
 } DueBranches;
 
 static void
-sleep_until(TimestampTz until)
+wait_until(TimestampTz until)
 {
 	if (until == DT_NOEND)
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_RUN_FAILED),
 				 errmsg("the workflow waits for ever")));
-	for (;;)
-	{
-		TimestampTz now = ef_now();
-		int64		milliseconds = (until - now + 999) / 1000;
-
-		if (now >= until)
-			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Min(milliseconds, 3600 * 1000), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
+	ef_sleep_until(until);
 }
 
 /* The next one.  Of those that are not due yet only the first is of use: others may become due before the second. */
@@ -83,7 +70,7 @@ load_next(DueBranches *due, EfBranch *branch)
 	do
 	{
 		next = next_due(due, &run);
-		sleep_until(next->due_at);
+		wait_until(next->due_at);
 		ef_branch_delete_contexts(branch);
 		ef_branch_create_contexts(branch, CurrentMemoryContext);
 	} while (!ef_store_load_branch(&next->key, branch));
@@ -103,7 +90,7 @@ ef_advance_to_end(EfBranch *branch, EfEnd *end)
 		if (branch->has_row)
 			load_next(&due, branch);
 		else
-			sleep_until(branch->due_at);
+			wait_until(branch->due_at);
 	}
 	if (due.branches)
 		pfree(due.branches);

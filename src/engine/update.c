@@ -33,10 +33,8 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "engine/activity.h"
 #include "engine/advance.h"
@@ -237,21 +235,6 @@ awaits_update(const EfBranch *branch, const EfUpdate *update)
 	return false;
 }
 
-static void
-pause_until(TimestampTz until)
-{
-	TimestampTz now;
-
-	while ((now = ef_now()) < until)
-	{
-		long		milliseconds = (long) Min((until - now + 999) / 1000, 3600 * 1000);
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
 /* It has come to rest, but only for a time that the sender waits. */
 static bool
 goes_on_in_time(const EfBranch *branch, const EfUpdate *update)
@@ -277,7 +260,7 @@ advance(EfBranch *branch, EfUpdate *update)
 			break;
 		if (result != EF_ADVANCE_WAITING || !goes_on_in_time(branch, update))
 			not_answered(branch, update);
-		pause_until(branch->due_at);
+		ef_sleep_until(branch->due_at);
 	}
 	if (result == EF_ADVANCE_MORE)
 		ef_announce_due(&key, branch->due_at);
@@ -437,7 +420,7 @@ look_until_answered(EfUpdateTarget *target, EfUpdate *update)
 		if (trial == BUSY)
 			wait_for_branch(target, update, &busy);
 		else
-			pause_until(Min(ef_now() + pause_ms * 1000, update->give_up));
+			ef_sleep_until(Min(ef_now() + pause_ms * 1000, update->give_up));
 		pause_ms = Min(pause_ms * 2, LONGEST_PAUSE_MS);
 		target->state = NULL;
 		MemoryContextReset(scratch);
