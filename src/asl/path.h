@@ -30,7 +30,6 @@ extern AslPath *asl_path_parse(const char *text, char **problem);
 
 extern const char *asl_path_text(const AslPath *path);
 extern AslPathRoot asl_path_root(const AslPath *path);
-extern const char *asl_path_variable(const AslPath *path);	/* the root's name, or NULL; filters may name more */
 extern bool asl_path_is_definite(const AslPath *path);
 extern bool asl_path_is_reference(const AslPath *path); /* names and indexes only */
 extern bool asl_path_is_whole(const AslPath *path); /* just "$", "$$" or "$name" */

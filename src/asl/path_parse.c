@@ -896,12 +896,6 @@ asl_path_root(const AslPath *path)
 	return path->root;
 }
 
-const char *
-asl_path_variable(const AslPath *path)
-{
-	return path->variable;
-}
-
 bool
 asl_path_is_definite(const AslPath *path)
 {

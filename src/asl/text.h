@@ -15,9 +15,6 @@
 /* Bytes of one encoding as bytes of another; NULL if something has no counterpart there. */
 extern char *asl_convert(const char *bytes, int length, int from, int to, int *result_length);
 
-/* Append a character in the database's encoding; false if that has none for it. */
-extern bool asl_append_code_point(StringInfo text, pg_wchar code);
-
 /* What follows "\u": four digits, or a surrogate pair's second half, too. */
 extern bool asl_read_unicode_escape(const char **p, const char *end, StringInfo text);
 

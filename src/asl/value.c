@@ -305,18 +305,6 @@ asl_jsonb_bool(bool value)
 }
 
 Jsonb *
-asl_jsonb_int(int64 value)
-{
-	return build_small(asl_value_int(value));
-}
-
-Jsonb *
-asl_jsonb_text(const char *text)
-{
-	return build_small(asl_value_text(text, strlen(text)));
-}
-
-Jsonb *
 asl_jsonb_empty_object(void)
 {
 	return build_small(asl_value_empty_object());

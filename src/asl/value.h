@@ -38,8 +38,6 @@ extern bool asl_value_build(const JsonbValue *value, Jsonb **document, AslError 
 /* Documents that cannot fail to be built. */
 extern Jsonb *asl_jsonb_null(void);
 extern Jsonb *asl_jsonb_bool(bool value);
-extern Jsonb *asl_jsonb_int(int64 value);
-extern Jsonb *asl_jsonb_text(const char *text);
 extern Jsonb *asl_jsonb_empty_object(void);
 
 /* Values in memory, as arguments of asl_value_build(). */

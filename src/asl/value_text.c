@@ -241,8 +241,9 @@ asl_convert(const char *bytes, int length, int from, int to, int *result_length)
 	return result;
 }
 
-bool
-asl_append_code_point(StringInfo text, pg_wchar code)
+/* Append a character in the database's encoding; false if that has none for it. */
+static bool
+append_code_point(StringInfo text, pg_wchar code)
 {
 	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1] = {0};
 	char	   *converted;
@@ -311,7 +312,7 @@ asl_read_unicode_escape(const char **p, const char *end, StringInfo text)
 		code = surrogate_pair_to_codepoint(code, low);
 	}
 	*p = q;
-	return asl_append_code_point(text, code);
+	return append_code_point(text, code);
 }
 
 static inline int

@@ -29,6 +29,7 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
+#include "asl/value.h"
 #include "engine/activity.h"
 #include "engine/engine.h"
 #include "engine/failure.h"
@@ -151,14 +152,6 @@ argument_value(const EfArgument *arg, Jsonb *input)
 
 /* ---- the call ---- */
 
-static Jsonb *
-json_null(void)
-{
-	JsonbValue	null = {.type = jbvNull};
-
-	return JsonbValueToJsonb(&null);
-}
-
 static void
 convert_arguments(Execution *exec, Datum *values, char *nulls)
 {
@@ -194,7 +187,7 @@ call_function(Execution *exec)
 		elog(ERROR, "an activity's call returned no row");
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
 	old = MemoryContextSwitchTo(exec->context);
-	result = is_null || function->returns_void ? json_null() : DatumGetJsonbPCopy(value);
+	result = is_null || function->returns_void ? asl_jsonb_null() : DatumGetJsonbPCopy(value);
 	MemoryContextSwitchTo(old);
 	return result;
 }
@@ -271,7 +264,7 @@ take_rows(Execution *exec)
 		bool		is_null;
 		Datum		value = SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &is_null);
 		MemoryContext old = MemoryContextSwitchTo(rows->tuptabcxt);
-		Jsonb	   *row = is_null ? json_null() : DatumGetJsonbP(value);
+		Jsonb	   *row = is_null ? asl_jsonb_null() : DatumGetJsonbP(value);
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(exec->context);
@@ -312,7 +305,7 @@ do_work(Execution *exec)
 
 	if (call->body)
 		return call->body(call->finish_arg);
-	exec->function = ef_get_function(call->function, call->whole_input ? json_null() : call->input);
+	exec->function = ef_get_function(call->function, call->whole_input ? asl_jsonb_null() : call->input);
 	if (call->take_row && exec->function->rows_text)
 		read_rows(exec);
 	else

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "asl/asl.h"
+#include "asl/value.h"
 #include "engine/arguments.h"
 #include "engine/settings.h"
 
@@ -94,11 +95,7 @@ ef_payload_arg(FunctionCallInfo fcinfo, int arg, const char *name)
 	Jsonb	   *payload;
 
 	if (PG_ARGISNULL(arg))
-	{
-		JsonbValue	null = {.type = jbvNull};
-
-		return JsonbValueToJsonb(&null);
-	}
+		return asl_jsonb_null();
 	payload = PG_GETARG_JSONB_P(arg);
 	if (ef_data_limit > 0)
 		check_size(asl_compact_size(payload), ef_data_limit, name, "data_limit");

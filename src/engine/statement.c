@@ -118,8 +118,8 @@ begin_planning(void)
 	return nest_level;
 }
 
-static uint64
-execute(EfStatement *statement, EfArguments *args, Snapshot snapshot)
+uint64
+ef_execute_in(EfStatement *statement, EfArguments *args, Snapshot snapshot)
 {
 	EfCaller	caller;
 	SPIPlanPtr	plan;
@@ -144,19 +144,13 @@ execute(EfStatement *statement, EfArguments *args, Snapshot snapshot)
 uint64
 ef_execute(EfStatement *statement, EfArguments *args)
 {
-	return execute(statement, args, InvalidSnapshot);
-}
-
-uint64
-ef_execute_in(EfStatement *statement, EfArguments *args, Snapshot snapshot)
-{
-	return execute(statement, args, snapshot);
+	return ef_execute_in(statement, args, InvalidSnapshot);
 }
 
 uint64
 ef_execute_latest(EfStatement *statement, EfArguments *args)
 {
-	return execute(statement, args, GetLatestSnapshot());
+	return ef_execute_in(statement, args, GetLatestSnapshot());
 }
 
 uint64
