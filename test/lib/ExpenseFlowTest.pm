@@ -5,13 +5,14 @@ package ExpenseFlowTest;
 use strict;
 use warnings;
 use Exporter 'import';
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(new_node processes wait_for_processes pids wait_for_runs wait_for start_after_crash
-  create_transfers start_transfers check_transfers long_tests session);
+  create_transfers start_transfers check_transfers long_tests session start_client);
 
 # While a server recovers psql may end before it has read its query, of which IPC::Run dies.  Who polls asks again.
 {
@@ -46,6 +47,22 @@ fsync = off
 restart_after_crash = on
 } . ($settings // ''));
 	return $node;
+}
+
+# A Python program as a client of the server's database postgres; returns its process.  What it says against goes to
+# clients.log.
+sub start_client
+{
+	my ($node, @command) = @_;
+	my $pid = fork // die;
+	if ($pid == 0)
+	{
+		%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
+		open STDOUT, '>', '/dev/null';
+		open STDERR, '>>', $node->basedir . '/clients.log';
+		exec '/usr/bin/python3', @command or POSIX::_exit(1);
+	}
+	return $pid;
 }
 
 # "dispatchers workers" of a database, as the server sees them.

@@ -36,32 +36,17 @@ log_statement = none
 $node->start;
 $node->safe_psql('postgres', slurp_file("$lib/crash_workload.sql"));
 $node->safe_psql('postgres', 'CREATE VIEW breach (what) AS ' . slurp_file("$lib/invariants.sql"));
-my %environment = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
 my $dir = $node->basedir;
 
 # ---- clients ----
 
 my ($consumer, @starters, @example_workers);
 
-sub start_client
-{
-	my (@command) = @_;
-	my $pid = fork // die;
-	if ($pid == 0)
-	{
-		%ENV = (%ENV, %environment);
-		open STDOUT, '>', '/dev/null';
-		open STDERR, '>>', "$dir/clients.log";
-		exec '/usr/bin/python3', @command or POSIX::_exit(1);
-	}
-	return $pid;
-}
-
 # They end when their connection breaks.
 sub keep_example_workers
 {
 	@example_workers = grep { waitpid($_, POSIX::WNOHANG()) == 0 } @example_workers;
-	push @example_workers, start_client("$FindBin::RealBin/../example_worker.py", 'crash', 'worker') while @example_workers < 2;
+	push @example_workers, start_client($node, "$FindBin::RealBin/../example_worker.py", 'crash', 'worker') while @example_workers < 2;
 	return;
 }
 
@@ -215,7 +200,7 @@ ask(q{SELECT expense_flow.signal_workflow('first-listen', 'go', to_jsonb(i)) FRO
 
 # ---- the test ----
 
-$consumer = start_client("$lib/crash_load.py", 'consume', "$dir/consumed");
+$consumer = start_client($node, "$lib/crash_load.py", 'consume', "$dir/consumed");
 my ($done, $epoch, $starts, $checks) = (0, 0, 0, 0);
 my $failed = 0;
 
@@ -244,7 +229,7 @@ sub run_epoch
 {
 	my ($n) = @_;
 	$epoch++;
-	@starters = map { start_client("$lib/crash_load.py", 'start', "e$epoch-s$_", $seed + 1000 * $epoch + $_, 0.15, "$dir/accepted$_") } 1 .. 2;
+	@starters = map { start_client($node, "$lib/crash_load.py", 'start', "e$epoch-s$_", $seed + 1000 * $epoch + $_, 0.15, "$dir/accepted$_") } 1 .. 2;
 	foreach (1 .. $n)
 	{
 		keep_example_workers();

@@ -98,28 +98,13 @@ $node->safe_psql('postgres', q{
 
 # ---- clients ----
 
-my %environment = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
 my $dir = $node->basedir;
 my ($consumer, $example_worker);
-
-sub start_client
-{
-	my (@command) = @_;
-	my $pid = fork // die;
-	if ($pid == 0)
-	{
-		%ENV = (%ENV, %environment);
-		open STDOUT, '>', '/dev/null';
-		open STDERR, '>>', "$dir/clients.log";
-		exec '/usr/bin/python3', @command or POSIX::_exit(1);
-	}
-	return $pid;
-}
 
 sub keep_example_worker
 {
 	return if defined $example_worker && waitpid($example_worker, POSIX::WNOHANG()) == 0;
-	$example_worker = start_client("$FindBin::RealBin/../example_worker.py", 'crash', 'worker');
+	$example_worker = start_client($node, "$FindBin::RealBin/../example_worker.py", 'crash', 'worker');
 	return;
 }
 
@@ -244,7 +229,7 @@ sub settle
 
 # ---- all points are met ----
 
-$consumer = start_client("$lib/crash_load.py", 'consume', "$dir/consumed");
+$consumer = start_client($node, "$lib/crash_load.py", 'consume', "$dir/consumed");
 play('first', 1);
 restart_processes();
 settle('before any fault');
