@@ -28,8 +28,8 @@
  *
  * Whatever is found is settled at once: the origin becomes the current one, the
  * feed of change events is begun anew, and what has to rest is noted, unless there
- * is no open run.  The dispatcher looks
- * when it starts, sessions before they first take work themselves.
+ * is no open run.  The dispatcher looks when it starts, sessions before they first
+ * take work themselves.
  *
  *-------------------------------------------------------------------------
  */

@@ -9,8 +9,8 @@
  * later, after a delay that grows with the failures in a row; what shared it
  * is repeated one by one, and transactions are not shared for a while.  If the
  * process dies the branch goes back into the queue; if it cannot even do that
- * (kill -9), the server restarts and the tables tell.  A branch that crashes its process again and again is parked:
- * see crash.c.
+ * (kill -9), the server restarts and the tables tell.  A branch that crashes its
+ * process again and again is parked: see crash.c.
  *
  *-------------------------------------------------------------------------
  */
