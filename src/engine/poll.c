@@ -59,6 +59,7 @@ typedef struct Poll
 	int			max_tasks;
 	TimestampTz give_up;		/* by the real clock */
 	bool		granted;		/* the caller may take all tasks of the queue */
+	bool		in_copy;		/* of another database, whose runs rest */
 	ReturnSetInfo *result;
 	int			taken;
 } Poll;
@@ -242,28 +243,32 @@ wait_for_tasks(Poll *poll)
 
 /* ---- queues and roles ---- */
 
-static bool
-is_granted(const char *queue)
+/* What the tables say about the caller and his queue, before he looks for tasks. */
+static void
+read_queue(Poll *poll)
 {
 	static EfStatement statement = {
-		"SELECT FROM expense_flow.queue_grant g WHERE g.queue" EQ "$1 AND (g.grantee" EQ "0"
-		" OR pg_catalog.pg_has_role($2, g.grantee, 'USAGE')) LIMIT 1",
+		"SELECT EXISTS (SELECT FROM expense_flow.queue_grant g WHERE g.queue" EQ "$1 AND (g.grantee" EQ "0"
+		" OR pg_catalog.pg_has_role($2, g.grantee, 'USAGE'))),"
+		" EXISTS (SELECT FROM expense_flow.installation i WHERE i.held_through IS NOT NULL)",
 		2, {TEXTOID, OIDOID}
 	};
 	EfArguments args = {0};
-	bool		granted;
+	EfRow		row;
 
-	ef_add_text(&args, queue);
+	ef_add_text(&args, poll->queue);
 	ef_add_arg(&args, ObjectIdGetDatum(GetUserId()), false);
 	SPI_connect();
-	granted = ef_execute_latest(&statement, &args) > 0;
+	(void) ef_execute_latest(&statement, &args);
+	row = ef_row(0, CurrentMemoryContext);
+	poll->granted = ef_next_bool(&row);
+	poll->in_copy = ef_next_bool(&row);
 	SPI_finish();
-	return granted;
 }
 
 /* In a copy of another database: why is there nothing to do?  Once a session, since some poll all the time. */
 static void
-tell_of_held_tasks(const char *queue)
+tell_of_held_tasks(const Poll *poll)
 {
 	static bool told = false;
 	static EfStatement statement = {
@@ -274,9 +279,9 @@ tell_of_held_tasks(const char *queue)
 	};
 	EfArguments args = {0};
 
-	if (told)
+	if (told || !poll->in_copy)
 		return;
-	ef_add_text(&args, queue);
+	ef_add_text(&args, poll->queue);
 	SPI_connect();
 	if (ef_execute_latest(&statement, &args) > 0)
 	{
@@ -284,7 +289,7 @@ tell_of_held_tasks(const char *queue)
 
 		told = true;
 		ereport(WARNING,
-				(errmsg("tasks of queue \"%s\" are held back: this database %s", queue, ef_next_text(&row)),
+				(errmsg("tasks of queue \"%s\" are held back: this database %s", poll->queue, ef_next_text(&row)),
 				 errdetail("The original may be working on the open runs that came with the copy."),
 				 errhint("If it is not, let them go on with expense_flow.resume_after_restore().")));
 	}
@@ -351,9 +356,9 @@ ef_poll_activity(PG_FUNCTION_ARGS)
 	ef_check_installation();
 	InitMaterializedSRF(fcinfo, 0);
 	poll.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	poll.granted = is_granted(poll.queue);
+	read_queue(&poll);
 	wait_for_tasks(&poll);
 	if (poll.taken == 0)
-		tell_of_held_tasks(poll.queue);
+		tell_of_held_tasks(&poll);
 	return (Datum) 0;
 }
