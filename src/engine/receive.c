@@ -15,9 +15,8 @@
 #include "engine/receive.h"
 #include "engine/update.h"
 
-/* The addresses of names that are separated by commas. */
-static int
-addresses_of(const char *kind, const char *names, char ***addresses)
+int
+ef_addresses(const char *kind, const char *names, char ***addresses)
 {
 	int			count = 0;
 	const char *end;
@@ -75,7 +74,7 @@ ef_visit_signal(EfVisit *visit, const char *names)
 	TimestampTz timeout_at;
 	EfMessage	message;
 	char	  **addresses;
-	int			count = addresses_of(EF_ADDRESS_SIGNAL, names, &addresses);
+	int			count = ef_addresses(EF_ADDRESS_SIGNAL, names, &addresses);
 
 	if (!begin(visit, &timeout_at))
 		return EF_VISIT_FAILED;
@@ -113,7 +112,7 @@ ef_visit_update(EfVisit *visit, const char *names)
 	EfUpdate   *update = visit->branch->update;
 	TimestampTz timeout_at;
 	char	  **addresses;
-	int			count = addresses_of(EF_ADDRESS_UPDATE, names, &addresses);
+	int			count = ef_addresses(EF_ADDRESS_UPDATE, names, &addresses);
 
 	if (!begin(visit, &timeout_at))
 		return EF_VISIT_FAILED;

@@ -15,6 +15,7 @@
 #include "engine/alias.h"
 #include "engine/hold.h"
 #include "engine/mailbox.h"
+#include "engine/receive.h"
 #include "engine/statement.h"
 #include "engine/store.h"
 #include "engine/update_target.h"
@@ -28,19 +29,16 @@ static bool
 add_names(StringInfo list, const char *names, const char *name)
 {
 	bool		found = false;
-	const char *end;
+	char	  **each;
+	int			count = ef_addresses("", names, &each);
+	int			i;
 
-	for (;; names = end + 1)
+	for (i = 0; i < count; i++)
 	{
-		size_t		length;
-
-		end = strchr(names, ',');
-		length = end ? end - names : strlen(names);
-		appendStringInfo(list, "%s\"%.*s\"", list->len > 0 ? ", " : "", (int) length, names);
-		found |= length == strlen(name) && strncmp(names, name, length) == 0;
-		if (end == NULL)
-			return found;
+		appendStringInfo(list, "%s\"%s\"", list->len > 0 ? ", " : "", each[i]);
+		found |= strcmp(each[i], name) == 0;
 	}
+	return found;
 }
 
 /* Sooner or later some Task could take it. */
