@@ -24,6 +24,7 @@
 #include "engine/fork.h"
 #include "engine/history.h"
 #include "engine/join.h"
+#include "engine/mailbox.h"
 #include "engine/saga.h"
 #include "engine/settings.h"
 #include "engine/state.h"
@@ -158,7 +159,7 @@ close_run(EfBranch *branch, EfEnd *end)
 		if (branch->run.workflow->receives)
 		{
 			ef_task_remove_of_run(&branch->run.run_id);
-			ef_store_delete_messages(&branch->run.run_id);
+			ef_delete_messages(&branch->run.run_id);
 		}
 	}
 	ef_finish_closing(&branch->run, &closing, end->status == EF_RUN_SUCCEEDED ? branch->data : NULL);

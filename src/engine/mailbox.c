@@ -29,6 +29,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -37,7 +38,9 @@
 #include "engine/engine.h"
 #include "engine/history.h"
 #include "engine/mailbox.h"
-#include "engine/store.h"
+#include "engine/statement.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
 
 #define LOCK_CLASS_MAILBOX 0xEF05
 
@@ -60,6 +63,144 @@ ef_lock_mailbox(const pg_uuid_t *run_id)
 	(void) lock_mailbox(run_id, ShareLock, true);
 }
 
+/* ---- the table ---- */
+
+static void
+insert_message(const pg_uuid_t *run_id, const char *address, Jsonb *payload, TimestampTz sent_at)
+{
+	static EfStatement statement = {
+		"INSERT INTO expense_flow.message (run_id, address, payload, sent_at) VALUES ($1, $2, $3, $4)",
+		4, {UUIDOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}
+	};
+	EfArguments args = {0};
+
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
+	ef_add_jsonb(&args, payload);
+	ef_add_time(&args, sent_at);
+	ef_execute_alone(&statement, &args);
+}
+
+/* The branches that await it, in the newest snapshot. */
+static int
+find_awaiting(const pg_uuid_t *run_id, const char *address, EfBranchKey **keys)
+{
+	static EfStatement statement = {
+		"SELECT branch_id FROM expense_flow.branch WHERE run_id" EQ "$1 AND status" EQ "'M' AND $2" EQ "ANY (awaits)",
+		2, {UUIDOID, TEXTOID}
+	};
+	EfArguments args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	int			count;
+	int			i;
+
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
+	SPI_connect();
+	count = (int) ef_execute_latest(&statement, &args);
+	*keys = MemoryContextAllocZero(context, Max(count, 1) * sizeof(EfBranchKey));
+	for (i = 0; i < count; i++)
+	{
+		EfRow		row = ef_row(i, context);
+
+		(*keys)[i].run_id = *run_id;
+		(*keys)[i].branch_id = DatumGetInt32(ef_next_value(&row));
+	}
+	SPI_finish();
+	return count;
+}
+
+/* The number of the oldest message. */
+static bool
+find_first(const pg_uuid_t *run_id, const char *address, int64 *message_id)
+{
+	static EfStatement statement = {
+		"SELECT message_id FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "$2"
+		" ORDER BY message_id LIMIT 1",
+		2, {UUIDOID, TEXTOID}
+	};
+	EfArguments args = {0};
+	bool		found;
+
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
+	SPI_connect();
+	found = ef_execute(&statement, &args) == 1;
+	if (found)
+	{
+		EfRow		row = ef_row(0, CurrentMemoryContext);
+
+		*message_id = DatumGetInt64(ef_next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+/* Delete the oldest message that nobody else is deleting, into the current memory context. */
+static bool
+receive_first(const pg_uuid_t *run_id, const char *address, EfMessage *message)
+{
+	static EfStatement statement = {
+		"DELETE FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "$2 AND message_id" EQ
+		"(SELECT m.message_id FROM expense_flow.message m WHERE m.run_id" EQ "$1 AND m.address" EQ "$2"
+		" ORDER BY m.message_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
+		" RETURNING message_id, payload, sent_at",
+		2, {UUIDOID, TEXTOID}
+	};
+	EfArguments args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, address);
+	message->address = pstrdup(address);
+	SPI_connect();
+	found = ef_execute(&statement, &args) == 1;
+	if (found)
+	{
+		EfRow		row = ef_row(0, context);
+
+		message->message_id = DatumGetInt64(ef_next_value(&row));
+		message->payload = ef_next_jsonb(&row);
+		message->sent_at = DatumGetTimestampTz(ef_next_value(&row));
+	}
+	SPI_finish();
+	return found;
+}
+
+/* Is there a message of these addresses, in the newest snapshot? */
+static bool
+has_message(const pg_uuid_t *run_id, char *const *addresses, int naddresses)
+{
+	static EfStatement statement = {
+		"SELECT FROM expense_flow.message WHERE run_id" EQ "$1 AND address" EQ "ANY ($2) LIMIT 1",
+		2, {UUIDOID, TEXTARRAYOID}
+	};
+	EfArguments args = {0};
+	bool		found;
+
+	ef_add_uuid(&args, run_id);
+	ef_add_texts(&args, addresses, naddresses);
+	SPI_connect();
+	found = ef_execute_latest(&statement, &args) > 0;
+	SPI_finish();
+	return found;
+}
+
+void
+ef_delete_messages(const pg_uuid_t *run_id)
+{
+	static EfStatement statement = {
+		"DELETE FROM expense_flow.message m WHERE m.run_id" EQ "$1 AND m.message_id" EQ "ANY (ARRAY("
+		"SELECT f.message_id FROM expense_flow.message f WHERE f.run_id" EQ "$1 FOR UPDATE SKIP LOCKED))",
+		1, {UUIDOID}
+	};
+	EfArguments args = {0};
+
+	ef_add_uuid(&args, run_id);
+	ef_execute_alone(&statement, &args);
+}
+
 /* ---- sending ---- */
 
 void
@@ -70,8 +211,8 @@ ef_send_message(const pg_uuid_t *run_id, const char *address, Jsonb *payload)
 	int			i;
 
 	ef_lock_mailbox(run_id);
-	ef_store_insert_message(run_id, address, payload, ef_now());
-	count = ef_store_awaiting_branches(run_id, address, &keys);
+	insert_message(run_id, address, payload, ef_now());
+	count = find_awaiting(run_id, address, &keys);
 	for (i = 0; i < count; i++)
 		ef_announce_due(&keys[i], ef_now());
 }
@@ -88,26 +229,26 @@ ef_receive_message(const EfBranch *branch, char *const *addresses, int naddresse
 	if (!branch->has_row)
 		return false;			/* nobody can have sent it anything */
 	if (naddresses == 1)
-		return ef_store_receive_message(&branch->run.run_id, addresses[0], message);
+		return receive_first(&branch->run.run_id, addresses[0], message);
 	for (i = 0; i < naddresses; i++)
 	{
 		int64		message_id;
 
-		if (ef_store_first_message(&branch->run.run_id, addresses[i], &message_id) &&
+		if (find_first(&branch->run.run_id, addresses[i], &message_id) &&
 			(from < 0 || message_id < first))
 		{
 			first = message_id;
 			from = i;
 		}
 	}
-	return from >= 0 && ef_store_receive_message(&branch->run.run_id, addresses[from], message);
+	return from >= 0 && receive_first(&branch->run.run_id, addresses[from], message);
 }
 
 bool
 ef_has_message(const EfBranch *branch)
 {
 	return branch->status == EF_BRANCH_AWAITING &&
-		ef_store_has_message(&branch->run.run_id, branch->awaits, branch->nawaits);
+		has_message(&branch->run.run_id, branch->awaits, branch->nawaits);
 }
 
 /* ---- waiting ---- */
@@ -169,7 +310,7 @@ ef_await_message(EfVisit *visit, char *const *addresses, int naddresses, Timesta
 	if (branch->has_row)
 	{
 		settled = can_settle(branch);
-		if (settled && ef_store_has_message(&branch->run.run_id, addresses, naddresses))
+		if (settled && has_message(&branch->run.run_id, addresses, naddresses))
 		{
 			if (ef_receive_message(branch, addresses, naddresses, message))
 				return EF_AWAIT_RECEIVED;

@@ -56,4 +56,10 @@ extern bool ef_has_message(const EfBranch *branch);
 /* Take the run's mailbox lock, in share mode, until the end of the transaction, as one who sends does. */
 extern void ef_lock_mailbox(const pg_uuid_t *run_id);
 
+/*
+ * Delete what a run that has closed did not consume; not what one of its branches is just receiving, whose
+ * transaction will find its row gone: that stays until purge() removes the run.
+ */
+extern void ef_delete_messages(const pg_uuid_t *run_id);
+
 #endif							/* EF_MAILBOX_H */

@@ -14,13 +14,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
 #include "engine/request.h"
-#include "engine/store.h"
+#include "engine/statement.h"
 #include "errcodes.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+
+/* ---- digests ---- */
 
 int64
 ef_digest_text(int64 digest, const char *text)
@@ -38,6 +43,83 @@ ef_digest_jsonb(int64 digest, Jsonb *document)
 	return DatumGetInt64(DirectFunctionCall2(jsonb_hash_extended, JsonbPGetDatum(document), Int64GetDatum(digest)));
 }
 
+/* ---- the table ---- */
+
+/* False if it is there already; waits for others who are inserting it. */
+static bool
+insert_request(const pg_uuid_t *run_id, Oid starter, const char *request_id, int64 digest)
+{
+	static EfStatement statement = {
+		"INSERT INTO expense_flow.request (run_id, starter, request_id, digest) VALUES ($1, $2, $3, $4)"
+		" ON CONFLICT DO NOTHING",
+		4, {UUIDOID, REGROLEOID, TEXTOID, INT8OID}
+	};
+	EfArguments args = {0};
+
+	ef_add_uuid(&args, run_id);
+	ef_add_arg(&args, ObjectIdGetDatum(starter), !OidIsValid(starter));
+	ef_add_text(&args, request_id);
+	ef_add_arg(&args, Int64GetDatum(digest), false);
+	return ef_execute_alone(&statement, &args) == 1;
+}
+
+/* In the newest snapshot. */
+static bool
+find_request(const pg_uuid_t *run_id, const char *request_id, int64 *digest, Jsonb **answer)
+{
+	static EfStatement statement = {
+		"SELECT digest, answer FROM expense_flow.request WHERE run_id" EQ "$1 AND request_id" EQ "$2"
+		" AND starter IS NULL",
+		2, {UUIDOID, TEXTOID}
+	};
+	EfArguments args = {0};
+	MemoryContext context = CurrentMemoryContext;
+	bool		found;
+
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, request_id);
+	SPI_connect();
+	found = ef_execute_latest(&statement, &args) == 1;
+	if (found)
+	{
+		EfRow		row = ef_row(0, context);
+
+		*digest = DatumGetInt64(ef_next_value(&row));
+		*answer = ef_next_jsonb(&row);
+	}
+	SPI_finish();
+	return found;
+}
+
+/* The same. */
+static bool
+find_start_request(Oid starter, const char *request_id, int64 *digest, pg_uuid_t *run_id)
+{
+	static EfStatement statement = {
+		"SELECT digest, run_id FROM expense_flow.request WHERE starter" EQ "$1 AND request_id" EQ "$2"
+		" AND starter IS NOT NULL",
+		2, {OIDOID, TEXTOID}
+	};
+	EfArguments args = {0};
+	bool		found;
+
+	ef_add_arg(&args, ObjectIdGetDatum(starter), false);
+	ef_add_text(&args, request_id);
+	SPI_connect();
+	found = ef_execute_latest(&statement, &args) == 1;
+	if (found)
+	{
+		EfRow		row = ef_row(0, CurrentMemoryContext);
+
+		*digest = DatumGetInt64(ef_next_value(&row));
+		ef_next_uuid(&row, run_id);
+	}
+	SPI_finish();
+	return found;
+}
+
+/* ---- requests ---- */
+
 static void
 check_digest(const EfRequest *request, int64 digest)
 {
@@ -54,7 +136,7 @@ ef_was_requested(const pg_uuid_t *run_id, const EfRequest *request, Jsonb **answ
 
 	*answer = NULL;
 	if (request->request_id == NULL ||
-		!ef_store_find_request(run_id, request->request_id, &digest, answer))
+		!find_request(run_id, request->request_id, &digest, answer))
 		return false;
 	check_digest(request, digest);
 	return true;
@@ -65,7 +147,7 @@ ef_begin_request(const pg_uuid_t *run_id, const EfRequest *request, Jsonb **answ
 {
 	*answer = NULL;
 	if (request->request_id == NULL ||
-		ef_store_insert_request(run_id, InvalidOid, request->request_id, request->digest))
+		insert_request(run_id, InvalidOid, request->request_id, request->digest))
 		return false;
 	if (!ef_was_requested(run_id, request, answer))
 		elog(ERROR, "request \"%s\" has vanished", request->request_id);
@@ -75,8 +157,18 @@ ef_begin_request(const pg_uuid_t *run_id, const EfRequest *request, Jsonb **answ
 void
 ef_answer_request(const pg_uuid_t *run_id, const EfRequest *request, Jsonb *answer)
 {
-	if (request->request_id != NULL)
-		ef_store_answer_request(run_id, request->request_id, answer);
+	static EfStatement statement = {
+		"UPDATE expense_flow.request SET answer = $3 WHERE run_id" EQ "$1 AND request_id" EQ "$2 AND starter IS NULL",
+		3, {UUIDOID, TEXTOID, JSONBOID}
+	};
+	EfArguments args = {0};
+
+	if (request->request_id == NULL)
+		return;
+	ef_add_uuid(&args, run_id);
+	ef_add_text(&args, request->request_id);
+	ef_add_jsonb(&args, answer);
+	ef_execute_alone(&statement, &args);
 }
 
 bool
@@ -86,9 +178,9 @@ ef_begin_start_request(Oid starter, const EfRequest *request, pg_uuid_t *run_id)
 	int64		digest;
 
 	if (request->request_id == NULL ||
-		ef_store_insert_request(&none, starter, request->request_id, request->digest))
+		insert_request(&none, starter, request->request_id, request->digest))
 		return false;
-	if (!ef_store_find_start_request(starter, request->request_id, &digest, run_id))
+	if (!find_start_request(starter, request->request_id, &digest, run_id))
 		elog(ERROR, "request \"%s\" has vanished", request->request_id);
 	check_digest(request, digest);
 	return true;
@@ -97,6 +189,17 @@ ef_begin_start_request(Oid starter, const EfRequest *request, pg_uuid_t *run_id)
 void
 ef_answer_start_request(Oid starter, const EfRequest *request, const pg_uuid_t *run_id)
 {
-	if (request->request_id != NULL)
-		ef_store_answer_start_request(starter, request->request_id, run_id);
+	static EfStatement statement = {
+		"UPDATE expense_flow.request SET run_id = $3 WHERE starter" EQ "$1 AND request_id" EQ "$2"
+		" AND starter IS NOT NULL",
+		3, {OIDOID, TEXTOID, UUIDOID}
+	};
+	EfArguments args = {0};
+
+	if (request->request_id == NULL)
+		return;
+	ef_add_arg(&args, ObjectIdGetDatum(starter), false);
+	ef_add_text(&args, request->request_id);
+	ef_add_uuid(&args, run_id);
+	ef_execute_alone(&statement, &args);
 }

@@ -248,7 +248,7 @@ ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *
 		return false;
 	ef_store_delete_children(run_id, 0);
 	ef_task_remove_of_run(run_id);
-	ef_store_delete_messages(run_id);
+	ef_delete_messages(run_id);
 	ef_store_insert_closed_run(run_id, &closing);
 	ef_announce_closed(run_id);
 	ef_announce_interrupt(run_id);

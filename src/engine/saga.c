@@ -33,6 +33,7 @@
 #include "engine/arguments.h"
 #include "engine/child.h"
 #include "engine/history.h"
+#include "engine/mailbox.h"
 #include "engine/saga.h"
 #include "engine/statement.h"
 #include "engine/store.h"
@@ -384,7 +385,7 @@ close_run(const EfBranch *any, EfEnd *end)
 	if (run->workflow->receives)
 	{
 		ef_task_remove_of_run(&run->run_id);
-		ef_store_delete_messages(&run->run_id);
+		ef_delete_messages(&run->run_id);
 	}
 	ef_finish_closing(run, &closing, NULL);
 }

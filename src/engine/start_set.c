@@ -49,13 +49,11 @@ static void
 add_run_ids(EfArguments *args, const EfRunSet *set, bool *missing)
 {
 	Datum	   *values = palloc(sizeof(Datum) * set->count);
-	int			lower = 1;
 	int			i;
 
 	for (i = 0; i < set->count; i++)
 		values[i] = UUIDPGetDatum(&set->run_ids[i]);
-	ef_add_arg(args, PointerGetDatum(construct_md_array(values, missing, 1, unconstify(int *, &set->count), &lower,
-														UUIDOID, UUID_LEN, false, TYPALIGN_CHAR)), false);
+	ef_add_array(args, UUIDOID, values, missing, set->count);
 }
 
 static void
@@ -63,7 +61,6 @@ add_workflow_ids(EfArguments *args, const EfRunSet *set)
 {
 	Datum	   *values = palloc(sizeof(Datum) * set->count);
 	bool	   *nulls = palloc(set->count);
-	int			lower = 1;
 	int			i;
 
 	for (i = 0; i < set->count; i++)
@@ -71,8 +68,7 @@ add_workflow_ids(EfArguments *args, const EfRunSet *set)
 		nulls[i] = set->workflow_ids == NULL || set->workflow_ids[i] == NULL;
 		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(set->workflow_ids[i]);
 	}
-	ef_add_arg(args, PointerGetDatum(construct_md_array(values, nulls, 1, unconstify(int *, &set->count), &lower,
-														TEXTOID, -1, false, TYPALIGN_INT)), false);
+	ef_add_array(args, TEXTOID, values, nulls, set->count);
 }
 
 static int

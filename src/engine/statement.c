@@ -14,8 +14,10 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
@@ -78,6 +80,30 @@ ef_add_bytes(EfArguments *args, const void *bytes, int length)
 	SET_VARSIZE(value, VARHDRSZ + length);
 	memcpy(VARDATA(value), bytes, length);
 	ef_add_arg(args, PointerGetDatum(value), false);
+}
+
+void
+ef_add_array(EfArguments *args, Oid type, Datum *values, bool *nulls, int count)
+{
+	int			lower_bound = 1;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	ef_add_arg(args, PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower_bound, type, length, by_value,
+														align)), false);
+}
+
+void
+ef_add_texts(EfArguments *args, char *const *texts, int count)
+{
+	Datum	   *values = palloc(count * sizeof(Datum));
+	int			i;
+
+	for (i = 0; i < count; i++)
+		values[i] = CStringGetTextDatum(texts[i]);
+	ef_add_array(args, TEXTOID, values, NULL, count);
 }
 
 /* ---- executing ---- */
@@ -257,5 +283,26 @@ ef_next_jsonb(EfRow *row)
 		result = DatumGetJsonbPCopy(value);
 		MemoryContextSwitchTo(old);
 	}
+	return result;
+}
+
+char **
+ef_next_texts(EfRow *row, int *count)
+{
+	Datum		value = ef_next_value(row);
+	MemoryContext old;
+	Datum	   *elements;
+	char	  **result;
+	int			i;
+
+	*count = 0;
+	if (row->is_null)
+		return NULL;
+	old = MemoryContextSwitchTo(row->context);
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, count);
+	result = palloc(Max(*count, 1) * sizeof(char *));
+	for (i = 0; i < *count; i++)
+		result[i] = TextDatumGetCString(elements[i]);
+	MemoryContextSwitchTo(old);
 	return result;
 }

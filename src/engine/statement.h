@@ -41,6 +41,8 @@ extern void ef_add_time(EfArguments *args, TimestampTz value);	/* DT_NOEND: null
 extern void ef_add_text(EfArguments *args, const char *value);
 extern void ef_add_jsonb(EfArguments *args, const Jsonb *value);
 extern void ef_add_bytes(EfArguments *args, const void *bytes, int length);
+extern void ef_add_array(EfArguments *args, Oid type, Datum *values, bool *nulls, int count);	/* nulls NULL: none is */
+extern void ef_add_texts(EfArguments *args, char *const *texts, int count);
 
 /*
  * Execute a statement.  The caller is connected to SPI, and reads SPI_tuptable; returns the number of rows.
@@ -75,6 +77,7 @@ extern double ef_next_seconds(EfRow *row);	/* null: 0 */
 extern TimestampTz ef_next_time(EfRow *row);	/* null: DT_NOEND */
 extern void ef_next_uuid(EfRow *row, pg_uuid_t *uuid);
 extern char *ef_next_text(EfRow *row);
+extern char **ef_next_texts(EfRow *row, int *count);	/* null: NULL */
 extern Jsonb *ef_next_jsonb(EfRow *row);
 
 #endif							/* EF_STATEMENT_H */
