@@ -14,6 +14,7 @@
 #include "commands/extension.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
+#include "common/int.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -56,6 +57,16 @@ ef_move_clock(int64 microseconds)
 
 	moved_clock = microseconds;
 	return before;
+}
+
+TimestampTz
+ef_time_after(TimestampTz time, int64 microseconds)
+{
+	TimestampTz after;
+
+	if (time == DT_NOEND || pg_add_s64_overflow(time, microseconds, &after) || !IS_VALID_TIMESTAMP(after))
+		return DT_NOEND;
+	return after;
 }
 
 void

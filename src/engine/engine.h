@@ -58,6 +58,9 @@ extern bool ef_shared_too_long(void);
 /* The engine's clock: clock_timestamp() plus the time skipped by a test. */
 extern TimestampTz ef_now(void);
 
+/* So many microseconds after a time.  DT_NOEND if no timestamp is as late: nobody will see that day. */
+extern TimestampTz ef_time_after(TimestampTz time, int64 microseconds);
+
 /* Sleep until that clock shows this time; can be interrupted. */
 extern void ef_sleep_until(TimestampTz until);
 

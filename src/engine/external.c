@@ -271,7 +271,7 @@ after(TimestampTz time, double seconds)
 {
 	if (seconds <= 0 || seconds > LONGEST_LIMIT)
 		return DT_NOEND;
-	return time + (TimestampTz) (seconds * USECS_PER_SEC);
+	return ef_time_after(time, (int64) (seconds * USECS_PER_SEC));
 }
 
 /* The first time at which an attempt may have timed out, and how. */

@@ -170,9 +170,9 @@ deadline_from(const EfStartOptions *options, TimestampTz due_at)
 	double		seconds = options->workflow->machine->timeout_seconds;
 
 	if (options->timeout > 0)
-		return due_at + options->timeout;
+		return ef_time_after(due_at, options->timeout);
 	if (seconds > 0 && seconds < 1e11)
-		return due_at + (TimestampTz) (seconds * USECS_PER_SEC);
+		return ef_time_after(due_at, (int64) (seconds * USECS_PER_SEC));
 	return DT_NOEND;
 }
 
@@ -199,7 +199,7 @@ ef_prepare_run(const EfStartOptions *options, Jsonb *input, const char *workflow
 	}
 	branch->parent_id = EF_NO_PARENT;
 	branch->status = EF_BRANCH_READY;
-	branch->due_at = run->started_at + options->delay;
+	branch->due_at = ef_time_after(run->started_at, options->delay);
 	run->deadline = deadline_from(options, branch->due_at);
 	branch->state = &scope->states[scope->start_at];
 	branch->data = input;

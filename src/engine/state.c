@@ -416,7 +416,7 @@ ef_task_timeout_at(EfVisit *visit, TimestampTz *timeout_at)
 
 	if (!asl_task_timeout(visit->state, visit->branch->data, &visit->env, &timeout, &heartbeat, &visit->failure))
 		return false;
-	*timeout_at = timeout > 0 && timeout < 1e11 ? visit->began_at + (TimestampTz) (timeout * USECS_PER_SEC) : DT_NOEND;
+	*timeout_at = timeout > 0 && timeout < 1e11 ? ef_time_after(visit->began_at, (int64) (timeout * USECS_PER_SEC)) : DT_NOEND;
 	return true;
 }
 
@@ -553,7 +553,7 @@ retry(EfVisit *visit)
 	if (branch->retry_count < PG_INT16_MAX)
 		branch->retry_count++;
 	visit->status = EF_BRANCH_RETRYING;
-	visit->due_at = ef_now() + (TimestampTz) (Min(delay, 1e10) * USECS_PER_SEC);
+	visit->due_at = ef_time_after(ef_now(), (int64) (Min(delay, 1e10) * USECS_PER_SEC));
 	visit->details = failure_details(visit, visit->due_at, branch->retry_count);
 	return true;
 }

@@ -117,6 +117,11 @@ SELECT expense_flow.start_workflow('start_wait') AS run_id \gset
 SELECT expense_flow.terminate_workflow(:'run_id');
 SELECT status, cause FROM expense_flow.runs WHERE run_id = :'run_id';
 
+-- A deadline later than any timestamp is none.
+SELECT expense_flow.start_workflow('start_wait', '{}', 'far away', start_delay => '200000 years', run_timeout => '200000 years') IS NOT NULL AS started;
+SELECT extract(year FROM due_at) > 200000 AS waits, deadline FROM expense_flow.runs WHERE workflow_id = 'far away';
+SELECT expense_flow.terminate_workflow('far away');
+
 -- Roles: a run is its starter's; another role can neither see, end nor reuse it.
 CREATE ROLE regress_start_a;
 CREATE ROLE regress_start_b;
