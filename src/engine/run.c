@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
@@ -115,8 +117,15 @@ ef_check_past(const EfStartOptions *options, const char *workflow_id)
 bool
 ef_read_run_id(const char *text, pg_uuid_t *run_id)
 {
-	if (strlen(text) != 36 || strspn(text, "0123456789abcdefABCDEF-") != 36 ||
-		text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	int			i;
+
+	for (i = 0; form[i] != '\0'; i++)
+	{
+		if (form[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
+			return false;
+	}
+	if (text[i] != '\0')
 		return false;
 	*run_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
 	return true;

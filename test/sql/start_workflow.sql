@@ -112,6 +112,7 @@ SELECT expense_flow.terminate_workflow('to be ended', 'enough');
 SELECT status, error, cause FROM expense_flow.runs WHERE workflow_id = 'to be ended';
 SELECT expense_flow.terminate_workflow('to be ended', 'enough');
 SELECT expense_flow.terminate_workflow('never was');
+SELECT expense_flow.terminate_workflow('00000000-0000-7000-8000-0000000-0000');
 SELECT expense_flow.terminate_workflow(NULL);
 SELECT expense_flow.start_workflow('start_wait') AS run_id \gset
 SELECT expense_flow.terminate_workflow(:'run_id');
