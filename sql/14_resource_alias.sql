@@ -20,6 +20,6 @@ COMMENT ON FUNCTION drop_resource_alias(text) IS 'Drop what create_resource_alia
 
 CREATE FUNCTION resolve_resource(resource text)
 	RETURNS text
-	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	LANGUAGE c STABLE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ef_resolve_resource_sql';
 COMMENT ON FUNCTION resolve_resource(text) IS 'What a Task''s Resource means now: itself if it is of a kind of our own, else what its most specific alias says, NULL if none matches.';

@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -374,6 +375,8 @@ change_aliases(const char *query, int nargs, Datum *args)
 		elog(ERROR, "could not change resource aliases");
 	changed = SPI_processed;
 	CacheInvalidateRelcacheByRelid(alias_relid());
+	/* At once here, too: what this statement may read from now on is forgotten if it fails. */
+	CommandCounterIncrement();
 	SPI_finish();
 	ef_become_caller(&caller);
 	return changed;

@@ -97,5 +97,15 @@ REVOKE EXECUTE ON FUNCTION create_resource_alias, drop_resource_alias FROM regre
 DROP ROLE regress_alias_user;
 
 SELECT drop_resource_alias(pattern) FROM resource_alias;
+
+-- What a statement that fails has read of its own changes is forgotten.
+SELECT create_resource_alias('undone', 'sql:app.f'), 1 / (length(resolve_resource('undone')) - length('sql:app.f'));
+SELECT resolve_resource('undone');
+
+-- Where the server is told to execute in parallel whatever it may.
+SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+SELECT resolve_resource('unknown');
+SELECT count(set_config(name, 'off', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+
 SELECT count(*) FROM resource_alias;
 SELECT resolve_resource('no-wildcard');
