@@ -305,8 +305,7 @@ change_grant(FunctionCallInfo fcinfo, EfStatement *statement)
 	EfArguments args = {0};
 
 	ef_add_text(&args, queue);
-	ef_add_arg(&args, ObjectIdGetDatum(strcmp(grantee, "public") == 0 ? InvalidOid : get_role_oid(grantee, false)),
-			   false);
+	ef_add_arg(&args, ObjectIdGetDatum(get_role_oid_or_public(grantee)), false);
 	ef_execute_alone(statement, &args);
 }
 

@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "engine/arguments.h"
 #include "engine/rights.h"
 #include "engine/workflow.h"
 #include "errcodes.h"
@@ -53,23 +54,12 @@ typedef struct Registration
 
 /* ---- arguments ---- */
 
-static void
-refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 static char *
 name_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *name;
+	char	   *name = ef_text_arg(fcinfo, arg, "workflow name");
 	const char *c;
 
-	refuse_null(fcinfo, arg, "workflow name");
-	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	if (name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
@@ -92,16 +82,9 @@ name_argument(FunctionCallInfo fcinfo, int arg)
 static bool
 run_as_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *run_as;
+	static const char *const words[] = {"starter", "owner"};
 
-	refuse_null(fcinfo, arg, "run_as");
-	run_as = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	if (strcmp(run_as, "owner") != 0 && strcmp(run_as, "starter") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for run_as: \"%s\"", run_as),
-				 errhint("Valid values are \"starter\" and \"owner\".")));
-	return strcmp(run_as, "owner") == 0;
+	return ef_word_arg(fcinfo, arg, "run_as", words, lengthof(words)) == 1;
 }
 
 static Interval *
@@ -165,7 +148,7 @@ ef_validate_workflow(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ListCell   *lc;
 
-	refuse_null(fcinfo, 0, "definition");
+	ef_refuse_null(fcinfo, 0, "definition");
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, problems_of(PG_GETARG_TEXT_PP(0)))
 	{
@@ -333,7 +316,7 @@ ef_create_workflow(PG_FUNCTION_ARGS)
 	Registration r = {0};
 
 	r.name = name_argument(fcinfo, 0);
-	refuse_null(fcinfo, 1, "definition");
+	ef_refuse_null(fcinfo, 1, "definition");
 	r.definition = PG_GETARG_TEXT_PP(1);
 	r.run_as_owner = run_as_argument(fcinfo, 2);
 	r.retention = retention_argument(fcinfo, 3);
@@ -397,12 +380,12 @@ static void
 change_grant(FunctionCallInfo fcinfo, const char *query, int expected)
 {
 	char	   *name = name_argument(fcinfo, 0);
+	char	   *grantee = ef_text_arg(fcinfo, 1, "grantee");
 	EfCaller	caller;
 	Datum		args[2];
 
-	refuse_null(fcinfo, 1, "grantee");
 	args[0] = CStringGetTextDatum(name);
-	args[1] = ObjectIdGetDatum(get_role_oid_or_public(text_to_cstring(PG_GETARG_TEXT_PP(1))));
+	args[1] = ObjectIdGetDatum(get_role_oid_or_public(grantee));
 	ef_become_owner(&caller);
 	SPI_connect();
 	lock_own_workflow(name, caller.userid);

@@ -25,7 +25,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "lib/ilist.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -35,9 +34,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "engine/rights.h"
+#include "engine/statement.h"
 #include "engine/workflow.h"
 #include "errcodes.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
 
 /* A workflow in the cache, in its own memory context. */
 typedef struct CachedWorkflow
@@ -70,11 +71,6 @@ typedef struct WorkflowCache
 
 static WorkflowCache cache;
 static int	workflow_cache_size = 16 * 1024;	/* kilobytes */
-
-static SPIPlanPtr version_plan;
-static SPIPlanPtr name_plan;
-static SPIPlanPtr name_version_plan;
-static SPIPlanPtr grantees_plan;
 
 /* ---- room ---- */
 
@@ -132,21 +128,6 @@ forget_all(void)
 
 /* ---- loading ---- */
 
-static SPIPlanPtr
-prepare(SPIPlanPtr *plan, const char *query, int nargs, Oid *argtypes)
-{
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	new_plan = SPI_prepare(query, nargs, argtypes);
-
-		if (new_plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		SPI_keepplan(new_plan);
-		*plan = new_plan;
-	}
-	return *plan;
-}
-
 /* Compile a definition of the registry; it was valid when it was registered. */
 static AslMachine *
 compile(const char *name, int32 version, text *definition, MemoryContext context)
@@ -192,39 +173,32 @@ receives_messages(const AslMachine *machine)
 static CachedWorkflow *
 read_workflow(int32 version_id)
 {
+	static EfStatement statement = {
+		"SELECT workflow, version, definition FROM expense_flow.workflow_version WHERE version_id" EQ "$1",
+		1, {INT4OID}
+	};
+	EfArguments args = {0};
 	MemoryContext outer = CurrentMemoryContext;
-	MemoryContext context = NULL;
 	CachedWorkflow *cached = NULL;
-	Datum		arg = Int32GetDatum(version_id);
-	EfCaller	caller;
 
-	ef_become_owner(&caller);
+	ef_add_int(&args, version_id);
 	SPI_connect();
-	prepare(&version_plan,
-			"SELECT workflow, version, definition FROM expense_flow.workflow_version"
-			" WHERE version_id OPERATOR(pg_catalog.=) $1",
-			1, (Oid[]) {INT4OID});
-	if (SPI_execute_plan(version_plan, &arg, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read workflow version %d", version_id);
-	if (SPI_processed == 1)
+	if (ef_execute(&statement, &args) == 1)
 	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		Datum		definition = SPI_getbinval(row, desc, 3, &isnull);
+		MemoryContext context = AllocSetContextCreate(outer, "compiled workflow", ALLOCSET_SMALL_SIZES);
+		EfRow		row = ef_row(0, context);
+		EfWorkflow *workflow;
 
-		context = AllocSetContextCreate(outer, "compiled workflow", ALLOCSET_SMALL_SIZES);
 		cached = MemoryContextAllocZero(context, sizeof(CachedWorkflow));
 		cached->context = context;
-		cached->workflow.version_id = version_id;
-		cached->workflow.version = DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull));
-		cached->workflow.name = MemoryContextStrdup(context, SPI_getvalue(row, desc, 1));
-		cached->workflow.machine = compile(cached->workflow.name, cached->workflow.version,
-										   DatumGetTextPP(definition), context);
-		cached->workflow.receives = receives_messages(cached->workflow.machine);
+		workflow = &cached->workflow;
+		workflow->version_id = version_id;
+		workflow->name = ef_next_text(&row);
+		workflow->version = ef_next_int(&row);
+		workflow->machine = compile(workflow->name, workflow->version, DatumGetTextPP(ef_next_value(&row)), context);
+		workflow->receives = receives_messages(workflow->machine);
 	}
 	SPI_finish();
-	ef_become_caller(&caller);
 	return cached;
 }
 
@@ -303,80 +277,85 @@ typedef struct Registered
 static bool
 read_registered(const char *name, int32 version, Registered *registered)
 {
-	Datum		args[2] = {CStringGetTextDatum(name), Int32GetDatum(version)};
-	SPIPlanPtr	plan;
-	bool		isnull;
+	static EfStatement current = {
+		"SELECT current_version_id, owner, run_as_owner FROM expense_flow.workflow WHERE name" EQ "$1",
+		1, {TEXTOID}
+	};
+	static EfStatement certain = {
+		"SELECT v.version_id, w.owner, w.run_as_owner"
+		" FROM expense_flow.workflow w JOIN expense_flow.workflow_version v ON v.workflow" EQ "w.name"
+		" WHERE w.name" EQ "$1 AND v.version" EQ "$2",
+		2, {TEXTOID, INT4OID}
+	};
+	EfArguments args = {0};
+	bool		found;
 
-	if (version == 0)
-		plan = prepare(&name_plan,
-					   "SELECT w.current_version_id, w.owner, w.run_as_owner FROM expense_flow.workflow w"
-					   " WHERE w.name OPERATOR(pg_catalog.=) $1",
-					   1, (Oid[]) {TEXTOID});
-	else
-		plan = prepare(&name_version_plan,
-					   "SELECT v.version_id, w.owner, w.run_as_owner"
-					   " FROM expense_flow.workflow w JOIN expense_flow.workflow_version v"
-					   " ON v.workflow OPERATOR(pg_catalog.=) w.name"
-					   " WHERE w.name OPERATOR(pg_catalog.=) $1 AND v.version OPERATOR(pg_catalog.=) $2",
-					   2, (Oid[]) {TEXTOID, INT4OID});
-	if (SPI_execute_plan(plan, args, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read workflow \"%s\"", name);
-	if (SPI_processed == 0)
-		return false;
-	registered->version_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	registered->owner = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-	registered->run_as_owner = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
-	return true;
+	ef_add_text(&args, name);
+	if (version != 0)
+		ef_add_int(&args, version);
+	SPI_connect();
+	found = ef_execute(version == 0 ? &current : &certain, &args) == 1;
+	if (found)
+	{
+		EfRow		row = ef_row(0, CurrentMemoryContext);
+
+		registered->version_id = ef_next_int(&row);
+		registered->owner = ef_next_oid(&row);
+		registered->run_as_owner = ef_next_bool(&row);
+	}
+	SPI_finish();
+	return found;
 }
 
 /* Was the right to start this workflow granted to the role, to one whose privileges it has, or to PUBLIC? */
 static bool
 start_is_granted(const char *name, Oid starter)
 {
-	Datum		arg = CStringGetTextDatum(name);
-	bool		isnull;
+	static EfStatement statement = {
+		"SELECT grantee FROM expense_flow.workflow_grant WHERE workflow" EQ "$1",
+		1, {TEXTOID}
+	};
+	EfArguments args = {0};
+	bool		granted = false;
+	uint64		count;
 	uint64		i;
 
-	prepare(&grantees_plan,
-			"SELECT g.grantee FROM expense_flow.workflow_grant g WHERE g.workflow OPERATOR(pg_catalog.=) $1",
-			1, (Oid[]) {TEXTOID});
-	if (SPI_execute_plan(grantees_plan, &arg, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the grants of workflow \"%s\"", name);
-	for (i = 0; i < SPI_processed; i++)
+	ef_add_text(&args, name);
+	SPI_connect();
+	count = ef_execute(&statement, &args);
+	for (i = 0; i < count && !granted; i++)
 	{
-		Oid			grantee = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		EfRow		row = ef_row(i, CurrentMemoryContext);
+		Oid			grantee = ef_next_oid(&row);
 
-		if (grantee == ACL_ID_PUBLIC || has_privs_of_role(starter, grantee))
-			return true;
+		granted = grantee == ACL_ID_PUBLIC || has_privs_of_role(starter, grantee);
 	}
-	return false;
+	SPI_finish();
+	return granted;
+}
+
+static void
+no_such_workflow(const char *name, int32 version)
+{
+	Registered	other;
+
+	if (version != 0 && read_registered(name, 0, &other))
+		ereport(ERROR,
+				(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
+				 errmsg("workflow \"%s\" has no version %d", name, version)));
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
+			 errmsg("workflow \"%s\" does not exist", name)));
 }
 
 const EfWorkflow *
 ef_workflow_to_start(const char *name, int32 version, Oid starter, Oid *run_owner)
 {
 	Registered	registered;
-	EfCaller	caller;
-	bool		found;
-	bool		allowed = true;
 
-	ef_become_owner(&caller);
-	SPI_connect();
-	found = read_registered(name, version, &registered);
-	if (found && registered.run_as_owner && !has_privs_of_role(starter, registered.owner))
-		allowed = start_is_granted(name, starter);
-	if (!found && version != 0 && read_registered(name, 0, &registered))
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
-				 errmsg("workflow \"%s\" has no version %d", name, version)));
-	SPI_finish();
-	ef_become_caller(&caller);
-
-	if (!found)
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
-				 errmsg("workflow \"%s\" does not exist", name)));
-	if (!allowed)
+	if (!read_registered(name, version, &registered))
+		no_such_workflow(name, version);
+	if (registered.run_as_owner && !has_privs_of_role(starter, registered.owner) && !start_is_granted(name, starter))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to start workflow \"%s\"", name),

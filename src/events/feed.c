@@ -136,37 +136,37 @@ fill_source(EfSource *source, HeapTuple tuple, TupleDesc tupdesc)
 	source->built_in = DatumGetBool(values[SOURCE_BUILT_IN - 1]);
 }
 
-/* The source of this name; false if there is none.  snapshot may be NULL: the newest. */
-bool
-ef_find_source(const char *name, Snapshot snapshot, EfSource *source)
+static bool
+read_source(const char *index, Snapshot snapshot, ScanKey key, EfSource *source)
 {
 	RowScan		row;
-	ScanKeyData key;
-	bool		found;
+	bool		found = open_row(&row, "event_source", index, snapshot, key);
 
-	/* ScanKeyInit compares with collation "C", which is the column's. */
-	ScanKeyInit(&key, SOURCE_NAME, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-	found = open_row(&row, "event_source", "event_source_source_key", snapshot, &key);
 	if (found)
 		fill_source(source, row.tuple, RelationGetDescr(row.table));
 	close_row(&row);
 	return found;
 }
 
+/* The source of this name; false if there is none.  snapshot may be NULL: the newest. */
+bool
+ef_find_source(const char *name, Snapshot snapshot, EfSource *source)
+{
+	ScanKeyData key;
+
+	/* ScanKeyInit compares with collation "C", which is the column's. */
+	ScanKeyInit(&key, SOURCE_NAME, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+	return read_source("event_source_source_key", snapshot, &key, source);
+}
+
 /* The source with the least identifier greater than after. */
 bool
 ef_next_source(int32 after, Snapshot snapshot, EfSource *source)
 {
-	RowScan		row;
 	ScanKeyData key;
-	bool		found;
 
 	ScanKeyInit(&key, SOURCE_ID, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(after));
-	found = open_row(&row, "event_source", "event_source_pkey", snapshot, &key);
-	if (found)
-		fill_source(source, row.tuple, RelationGetDescr(row.table));
-	close_row(&row);
-	return found;
+	return read_source("event_source_pkey", snapshot, &key, source);
 }
 
 /* A source's position in event_announced or event_purged; 0 where there is no row. */
