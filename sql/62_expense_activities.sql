@@ -28,7 +28,7 @@ COMMENT ON FUNCTION account_id_from_json(jsonb) IS 'Internal: the account_id tha
  * What is wrong with an amount in a JSON document, or NULL.  The one place that
  * knows what an amount may be, so that every activity says the same about it.
  */
-CREATE FUNCTION amount_problem(p_amount jsonb)
+CREATE FUNCTION amount_problem(p_amount jsonb, p_may_be_zero boolean)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 RETURN CASE
@@ -40,8 +40,19 @@ RETURN CASE
 		THEN 'amount is negative: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
 	WHEN pg_catalog.scale(pg_catalog.trim_scale(p_amount::pg_catalog.numeric)) OPERATOR(pg_catalog.>) 2
 		THEN 'amount has more than two decimals: ' OPERATOR(pg_catalog.||) pg_catalog.left(p_amount::pg_catalog.text, 40)
+	WHEN p_amount::pg_catalog.numeric OPERATOR(pg_catalog.=) 0 AND NOT p_may_be_zero
+		THEN 'amount is zero'
 END;
-COMMENT ON FUNCTION amount_problem(jsonb) IS 'Internal: what is wrong with a JSON value as an amount of money, or NULL. Amounts are JSON numbers, not negative, with at most two decimals (trailing zeros do not count).';
+COMMENT ON FUNCTION amount_problem(jsonb, boolean) IS 'Internal: what is wrong with a JSON value as an amount of money, or NULL. Amounts are JSON numbers, not negative, with at most two decimals (trailing zeros do not count), and where p_may_be_zero is false not zero.';
+
+/* What an activity says whose input names an account that is not there. */
+CREATE FUNCTION fail_without_account(p_error text, p_input jsonb, p_key text)
+RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+RETURN expense_flow.fail(p_error,
+						 coalesce('there is no account ' OPERATOR(pg_catalog.||) (p_input OPERATOR(pg_catalog.->>) p_key),
+								  p_key OPERATOR(pg_catalog.||) ' is missing'));
+COMMENT ON FUNCTION fail_without_account(text, jsonb, text) IS 'Internal: raises an error of this name, for a key of an activity''s input that names no account.';
 
 /*
  * transactions_from_json: the transactions of a batch, as rows.
@@ -82,7 +93,7 @@ BEGIN
 			WHEN coalesce(jsonb_typeof(t.value -> 'occurred_at'), 'null') <> 'null'
 				 AND (jsonb_typeof(t.value -> 'occurred_at') <> 'string' OR t.value ->> 'occurred_at' !~ '^\d{4}-\d\d-\d\d')
 				THEN 'occurred_at is not a date or time of the form 2018-01-31T12:00:00Z'
-			ELSE expense_flow.amount_problem(t.value -> 'amount') END) AS p (problem)
+			ELSE expense_flow.amount_problem(t.value -> 'amount', true) END) AS p (problem)
 	WHERE p.problem IS NOT NULL
 	ORDER BY t.position
 	LIMIT 1;
@@ -158,8 +169,7 @@ BEGIN
 	FROM expense_flow.account AS a
 	WHERE a.account_id = expense_flow.account_id_from_json(input -> 'account_id');
 	IF NOT FOUND THEN
-		PERFORM expense_flow.fail('AccountNotFound',
-								  coalesce('there is no account ' || (input ->> 'account_id'), 'account_id is missing'));
+		PERFORM expense_flow.fail_without_account('AccountNotFound', input, 'account_id');
 	END IF;
 
 	-- OFFSET 0 keeps this a look-up of each id, however the table grows while the plan is kept.
@@ -203,8 +213,7 @@ BEGIN
 	WHERE a.account_id = expense_flow.account_id_from_json(input -> 'account_id')
 	FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM expense_flow.fail('AccountNotFound',
-								  coalesce('there is no account ' || (input ->> 'account_id'), 'account_id is missing'));
+		PERFORM expense_flow.fail_without_account('AccountNotFound', input, 'account_id');
 	END IF;
 
 	WITH saved AS (
@@ -257,8 +266,7 @@ DECLARE
 	v_days			integer;
 BEGIN
 	IF NOT EXISTS (SELECT FROM expense_flow.account AS a WHERE a.account_id = v_account_id) THEN
-		PERFORM expense_flow.fail('AccountNotFound',
-								  coalesce('there is no account ' || (input ->> 'account_id'), 'account_id is missing'));
+		PERFORM expense_flow.fail_without_account('AccountNotFound', input, 'account_id');
 	END IF;
 	IF coalesce(input ->> 'days', '') !~ '^[0-9]{1,6}$' THEN
 		PERFORM expense_flow.fail('InvalidInput',
@@ -300,7 +308,7 @@ AS $$
 DECLARE
 	v_transfer_id	text := input ->> 'transfer_id';
 	v_from_account	bigint := expense_flow.account_id_from_json(input -> 'from_account');
-	v_problem		text := expense_flow.amount_problem(input -> 'amount');
+	v_problem		text := expense_flow.amount_problem(input -> 'amount', false);
 	v_amount		numeric;
 	v_transfer		expense_flow.transfer;
 BEGIN
@@ -310,11 +318,8 @@ BEGIN
 		PERFORM expense_flow.fail('InvalidInput', 'transfer_id is longer than 200 characters');
 	ELSIF v_problem IS NOT NULL THEN
 		PERFORM expense_flow.fail('InvalidAmount', v_problem);
-	ELSIF (input -> 'amount')::numeric = 0 THEN
-		PERFORM expense_flow.fail('InvalidAmount', 'amount is zero');
 	ELSIF NOT EXISTS (SELECT FROM expense_flow.account AS a WHERE a.account_id = v_from_account) THEN
-		PERFORM expense_flow.fail('InvalidAccount',
-								  coalesce('there is no account ' || (input ->> 'from_account'), 'from_account is missing'));
+		PERFORM expense_flow.fail_without_account('InvalidAccount', input, 'from_account');
 	ELSIF input ->> 'to_account' IS NULL THEN
 		PERFORM expense_flow.fail('InvalidAccount', 'to_account is missing');
 	ELSIF expense_flow.account_id_from_json(input -> 'to_account') = v_from_account THEN

@@ -30,20 +30,17 @@ AS $$
 DECLARE
 	v_expense_id	text := coalesce(input ->> 'expense_id', run_id);
 	v_account_id	bigint := expense_flow.account_id_from_json(input -> 'account_id');
-	v_problem		text := expense_flow.amount_problem(input -> 'amount');
+	v_problem		text := expense_flow.amount_problem(input -> 'amount', false);
 	v_timeout		jsonb := coalesce(input -> 'timeout_seconds', '600');
 BEGIN
 	IF v_problem IS NOT NULL THEN
 		PERFORM expense_flow.fail('InvalidAmount', v_problem);
-	ELSIF (input -> 'amount')::numeric = 0 THEN
-		PERFORM expense_flow.fail('InvalidAmount', 'amount is zero');
 	ELSIF coalesce(v_expense_id, '') = '' OR length(v_expense_id) > 200 THEN
 		PERFORM expense_flow.fail('InvalidInput', 'expense_id is missing, empty or longer than 200 characters');
 	ELSIF jsonb_typeof(v_timeout) <> 'number' OR v_timeout::numeric NOT BETWEEN 1 AND 99999999 OR v_timeout::numeric % 1 <> 0 THEN
 		PERFORM expense_flow.fail('InvalidInput', 'timeout_seconds is not a whole number from 1 to 99999999');
 	ELSIF NOT EXISTS (SELECT FROM expense_flow.account AS a WHERE a.account_id = v_account_id) THEN
-		PERFORM expense_flow.fail('AccountNotFound',
-								  coalesce('there is no account ' || (input ->> 'account_id'), 'account_id is missing'));
+		PERFORM expense_flow.fail_without_account('AccountNotFound', input, 'account_id');
 	END IF;
 
 	INSERT INTO expense_flow.expense (expense_id, account_id, description, amount)

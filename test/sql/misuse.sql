@@ -108,7 +108,7 @@ SELECT v.routine::regprocedure, v.arguments FROM (VALUES
 	('acknowledge_changes(text,text,text)', ARRAY['''mu''', '''mine''', quote_literal(:'cursor')]),
 	('drop_consumer(text,text)', ARRAY['''mu''', '''mine''']),
 	('event_cursor(bigint)', NULL),
-	('account_id_from_json(jsonb)', NULL), ('amount_problem(jsonb)', NULL), ('transactions_from_json(jsonb)', NULL), ('fail_on_bad_date(jsonb)', NULL),
+	('account_id_from_json(jsonb)', NULL), ('amount_problem(jsonb,boolean)', NULL), ('fail_without_account(text,jsonb,text)', NULL), ('transactions_from_json(jsonb)', NULL), ('fail_on_bad_date(jsonb)', NULL),
 	('check_spending(jsonb)', ARRAY['''{"account_id": 980001, "transactions": []}''']),
 	('save_spending(jsonb)', ARRAY['''{"account_id": 980001, "transactions": []}''']),
 	('spending_by_category(jsonb)', ARRAY['''{"account_id": 980001, "days": 7}''']),
