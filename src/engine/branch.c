@@ -48,6 +48,7 @@ typedef struct Claim
 	EfBranchKey key;
 	LOCKTAG		tag;
 	EfBranch	branch;
+	EfFailedBranch as_loaded;	/* for when it fails */
 } Claim;
 
 static Claim claim;
@@ -203,6 +204,10 @@ load(void)
 		return false;
 	ef_workflow_pin(claim.branch.run.workflow);
 	claim.loaded = true;
+	claim.as_loaded.loaded = true;
+	claim.as_loaded.step = claim.branch.row_step;
+	claim.as_loaded.deadline = claim.branch.run.deadline;
+	claim.as_loaded.canceled = claim.branch.canceled != '\0';
 	return true;
 }
 
@@ -289,6 +294,15 @@ ef_claimed_step(void)
 {
 	Assert(claim.held && claim.loaded);
 	return claim.branch.step;
+}
+
+void
+ef_get_failed_branch(const EfBranchKey *key, EfFailedBranch *failed)
+{
+	if (claim.loaded && is_same_branch(key, &claim.key))
+		*failed = claim.as_loaded;
+	else
+		memset(failed, 0, sizeof(*failed));
 }
 
 void

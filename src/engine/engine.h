@@ -39,6 +39,27 @@ extern int32 ef_claimed_step(void);
  */
 extern EfAdvanceResult ef_park_branch(const EfBranchKey *key, int crashes);
 
+/* What the row of a branch said when the transaction that has failed loaded it. */
+typedef struct EfFailedBranch
+{
+	bool		loaded;			/* else it could not even be, and the rest is unknown */
+	int32		step;
+	TimestampTz deadline;
+	bool		canceled;
+} EfFailedBranch;
+
+/* While the error is handled: the branch whose advance has failed. */
+extern void ef_get_failed_branch(const EfBranchKey *key, EfFailedBranch *failed);
+
+/*
+ * The same as ef_park_branch(), for a branch that always fails, in a transaction that does nothing else.  The branch is
+ * not loaded, for that may be what fails.  False: others have gone on with it.
+ */
+extern bool ef_park_failed_branch(const EfBranchKey *key, const EfFailedBranch *failed, const char *reason);
+
+/* May a transaction that failed with this error succeed when it is repeated later, though nobody mends anything? */
+extern bool ef_mends_with_time(int sqlerrcode);
+
 /*
  * Branches of a Parallel or Map may share a transaction.  After ef_begin_to_share() those that succeed are only noted;
  * while ef_may_share() the caller may go on with another branch of the run (EF_ADVANCE_APART: not with this one),

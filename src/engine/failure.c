@@ -16,6 +16,7 @@
 #include "utils/elog.h"
 
 #include "compat.h"
+#include "engine/engine.h"
 #include "engine/failure.h"
 #include "errcodes.h"
 
@@ -313,4 +314,21 @@ bool
 ef_is_repeatable(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE || sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
+bool
+ef_mends_with_time(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+	}
+	return sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION || sqlerrcode == ERRCODE_SNAPSHOT_TOO_OLD ||
+		sqlerrcode == EF_ERRCODE_BRANCH_GONE;
 }

@@ -18,7 +18,7 @@
 #define EF_BRANCH_AWAITING		'M' /* a message, until due_at */
 #define EF_BRANCH_COMPENSATING	'K' /* the main line, until all compensations are done */
 #define EF_BRANCH_REGISTERED	'G' /* its compensation is registered; the work of the Task comes next */
-#define EF_BRANCH_PARKED		'P' /* it crashed its processes; the status that it had is in branch.parked */
+#define EF_BRANCH_PARKED		'P' /* it crashed its processes, or always failed; the status that it had is in branch.parked */
 #define EF_BRANCH_QUEUED		'Q' /* of a Map with MaxConcurrency: has not begun */
 #define EF_BRANCH_DONE			'D' /* ended; its parent reads its output when all have */
 

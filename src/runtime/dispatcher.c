@@ -551,6 +551,7 @@ queue_unknown(EfDatabaseSlot *db, HTAB *unknown, const EfDueBranch *branches, in
 			continue;
 		entry.key = branches[i].key;
 		entry.tries = 0;
+		entry.failures = 0;
 		entry.put_back = false;
 		entry.due_at = branches[i].due_at;
 		if (!ef_queue_refill(db, &entry, now, wake))

@@ -53,6 +53,7 @@ typedef struct EfEntry
 	EfBranchKey key;
 	int16		tries;			/* how often in a row it failed, or somebody else had it */
 	bool		put_back;		/* due_at is ours; in the table it is earlier */
+	uint8		failures;		/* how often in a row it failed with an error that does not mend with time */
 	TimestampTz due_at;
 } EfEntry;
 

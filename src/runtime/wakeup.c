@@ -82,6 +82,7 @@ branches_due(const EfDueBranch *branches, int nbranches)
 
 		entry.key = branches[i].key;
 		entry.tries = 0;
+		entry.failures = 0;
 		entry.put_back = false;
 		entry.due_at = branches[i].due_at;
 		ef_queue_announce(db, &entry, now, &wake);

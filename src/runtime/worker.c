@@ -10,7 +10,8 @@
  * is repeated one by one, and transactions are not shared for a while.  If the
  * process dies the branch goes back into the queue; if it cannot even do that
  * (kill -9), the server restarts and the tables tell.  A branch that crashes its
- * process again and again is parked: see crash.c.
+ * process again and again is parked: see crash.c.  So is one that fails again
+ * and again with an error that no time mends: see stuck.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +32,7 @@
 #include "fault.h"
 #include "runtime/crash.h"
 #include "runtime/process.h"
+#include "runtime/stuck.h"
 
 /* A branch that never waits lets others go first after this long, if others are ready. */
 #define TIME_SLICE_MS 200
@@ -430,6 +432,20 @@ take_sibling(EfDatabaseSlot *db, EfWorkerSlot *worker, EfAdvanceResult result)
 }
 
 /*
+ * An attempt has failed.  That steps fail because their run was ended, or the extension is being dropped, is no news.
+ * True: the branch is to be parked.
+ */
+static bool
+recover(EfDatabaseSlot *db, EfEntry *entry)
+{
+	bool		dropped = db->recheck || db->leaving;
+	bool		stuck = !dropped && ef_stuck_count(entry);
+
+	ef_process_recover(dropped || geterrcode() == EF_ERRCODE_BRANCH_GONE || ef_shared_too_long());
+	return stuck;
+}
+
+/*
  * Advance the branch in worker->entry, one transaction after the other.
  */
 static void
@@ -442,6 +458,8 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	volatile EfAdvanceResult result = EF_ADVANCE_MORE;
 	volatile int advances = 0;
 	volatile bool failed = false;
+	volatile bool stuck = false;
+	bool		parked;
 
 	suspicion = ef_crash_suspicion(db->database, &entry->key, &delay_ms);
 	if (suspicion == EF_SUSPICION_LATER)
@@ -477,6 +495,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER && result != EF_ADVANCE_NOT_DUE)
 			{
 				entry->tries = 0;
+				entry->failures = 0;
 				advances++;
 			}
 			ef_process_interrupts();
@@ -488,8 +507,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	}
 	PG_CATCH();
 	{
-		/* Steps that fail because their run was ended, or the extension is being dropped, are no news. */
-		ef_process_recover(db->recheck || db->leaving || geterrcode() == EF_ERRCODE_BRANCH_GONE || ef_shared_too_long());
+		stuck = recover(db, entry);
 		failed = true;
 	}
 	PG_END_TRY();
@@ -499,10 +517,11 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	/* nothing is held any more unless the branch goes on, or the transaction failed */
 	if (failed || result == EF_ADVANCE_MORE)
 		ef_release_branch();
+	parked = stuck && ef_stuck_park(entry);
 	ef_crash_end();
-	if (!failed && result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER)
+	if (parked || (!failed && result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER))
 		ef_crash_forget(db->database, &entry->key);
-	finish_entry(db, worker, advances, failed, delay_of_return(entry, result, failed));
+	finish_entry(db, worker, advances, failed, parked ? -1 : delay_of_return(entry, result, failed));
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
