@@ -33,7 +33,9 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
+#include "engine/fetch.h"
 #include "engine/statement.h"
 #include "engine/workflow.h"
 #include "errcodes.h"
@@ -274,15 +276,31 @@ typedef struct Registered
 	bool		run_as_owner;
 } Registered;
 
+/* In a new snapshot, as a statement would take. */
 static bool
-read_registered(const char *name, int32 version, Registered *registered)
+read_current(const char *name, Registered *registered)
 {
-	static EfStatement current = {
-		"SELECT current_version_id, owner, run_as_owner FROM expense_flow.workflow WHERE name" EQ "$1",
-		1, {TEXTOID}
-	};
-	static EfStatement certain = {
-		"SELECT v.version_id, w.owner, w.run_as_owner"
+	static const EfFetchTable table = {"workflow", "workflow_pkey", 4};
+	EfRow		row;
+	bool		found;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = ef_fetch_named(&table, name, CurrentMemoryContext, &row);
+	PopActiveSnapshot();
+	if (found)
+	{
+		registered->owner = ef_next_oid(&row);
+		registered->version_id = ef_next_int(&row);
+		registered->run_as_owner = ef_next_bool(&row);
+	}
+	return found;
+}
+
+static bool
+read_version(const char *name, int32 version, Registered *registered)
+{
+	static EfStatement statement = {
+		"SELECT w.owner, v.version_id, w.run_as_owner"
 		" FROM expense_flow.workflow w JOIN expense_flow.workflow_version v ON v.workflow" EQ "w.name"
 		" WHERE w.name" EQ "$1 AND v.version" EQ "$2",
 		2, {TEXTOID, INT4OID}
@@ -291,16 +309,15 @@ read_registered(const char *name, int32 version, Registered *registered)
 	bool		found;
 
 	ef_add_text(&args, name);
-	if (version != 0)
-		ef_add_int(&args, version);
+	ef_add_int(&args, version);
 	SPI_connect();
-	found = ef_execute(version == 0 ? &current : &certain, &args) == 1;
+	found = ef_execute(&statement, &args) == 1;
 	if (found)
 	{
 		EfRow		row = ef_row(0, CurrentMemoryContext);
 
-		registered->version_id = ef_next_int(&row);
 		registered->owner = ef_next_oid(&row);
+		registered->version_id = ef_next_int(&row);
 		registered->run_as_owner = ef_next_bool(&row);
 	}
 	SPI_finish();
@@ -339,7 +356,7 @@ no_such_workflow(const char *name, int32 version)
 {
 	Registered	other;
 
-	if (version != 0 && read_registered(name, 0, &other))
+	if (version != 0 && read_current(name, &other))
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_WORKFLOW_NOT_FOUND),
 				 errmsg("workflow \"%s\" has no version %d", name, version)));
@@ -353,7 +370,7 @@ ef_workflow_to_start(const char *name, int32 version, Oid starter, Oid *run_owne
 {
 	Registered	registered;
 
-	if (!read_registered(name, version, &registered))
+	if (!(version == 0 ? read_current(name, &registered) : read_version(name, version, &registered)))
 		no_such_workflow(name, version);
 	if (registered.run_as_owner && !has_privs_of_role(starter, registered.owner) && !start_is_granted(name, starter))
 		ereport(ERROR,
