@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(new_node processes wait_for_processes pids wait_for_runs wait_for start_after_crash
-  create_transfers start_transfers check_transfers long_tests session start_client);
+  create_transfers start_transfers check_transfers long_tests session start_program start_client);
 
 # While a server recovers psql may end before it has read its query, of which IPC::Run dies.  Who polls asks again.
 {
@@ -49,9 +49,9 @@ restart_after_crash = on
 	return $node;
 }
 
-# A Python program as a client of the server's database postgres; returns its process.  What it says against goes to
+# A program as a client of the server's database postgres; returns its process.  What it says against goes to
 # clients.log.
-sub start_client
+sub start_program
 {
 	my ($node, @command) = @_;
 	my $pid = fork // die;
@@ -60,31 +60,38 @@ sub start_client
 		%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
 		open STDOUT, '>', '/dev/null';
 		open STDERR, '>>', $node->basedir . '/clients.log';
-		exec '/usr/bin/python3', @command or POSIX::_exit(1);
+		exec @command or POSIX::_exit(1);
 	}
 	return $pid;
 }
 
+# The same in Python.
+sub start_client
+{
+	my ($node, @command) = @_;
+	return start_program($node, '/usr/bin/python3', @command);
+}
+
 # "dispatchers workers" of a database, as the server sees them.
+sub processes_query
+{
+	my ($database) = @_;
+	return qq{
+		SELECT count(*) FILTER (WHERE backend_type = 'expense_flow dispatcher') || ' ' ||
+			count(*) FILTER (WHERE backend_type = 'expense_flow worker')
+		FROM pg_stat_activity WHERE datname = '$database'};
+}
+
 sub processes
 {
 	my ($node, $database) = @_;
-	return $node->safe_psql(
-		'postgres', qq{
-		SELECT count(*) FILTER (WHERE backend_type = 'expense_flow dispatcher') || ' ' ||
-			count(*) FILTER (WHERE backend_type = 'expense_flow worker')
-		FROM pg_stat_activity WHERE datname = '$database'});
+	return $node->safe_psql('postgres', processes_query($database));
 }
 
 sub wait_for_processes
 {
 	my ($node, $database, $expected, $title) = @_;
-	my $ok = $node->poll_query_until(
-		'postgres', qq{
-		SELECT count(*) FILTER (WHERE backend_type = 'expense_flow dispatcher') || ' ' ||
-			count(*) FILTER (WHERE backend_type = 'expense_flow worker')
-		FROM pg_stat_activity WHERE datname = '$database'}, $expected);
-	return ok($ok, $title);
+	return ok($node->poll_query_until('postgres', processes_query($database), $expected), $title);
 }
 
 # Process ids of a kind ('worker', 'dispatcher', 'launcher').

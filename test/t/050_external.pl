@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 use FindBin;
-use POSIX ();
 use lib "$FindBin::RealBin/../lib";
 use ExpenseFlowTest;
 use PostgreSQL::Test::Utils;
@@ -30,23 +29,7 @@ sub switches
 	}
 	return $switches;
 }
-my %environment = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
-
-# A process of its own.
-sub start_process
-{
-	my @command = @_;
-	my $pid = fork // die;
-	if ($pid == 0)
-	{
-		%ENV = (%ENV, %environment);
-		open STDOUT, '>', '/dev/null';
-		open STDERR, '>', '/dev/null';
-		exec @command or POSIX::_exit(1);
-	}
-	return $pid;
-}
-my @waiting = map { start_process('psql', '-Xq', '-c', "SELECT input FROM expense_flow.poll_activity('numbers', wait => '100 s')") } 1 .. 50;
+my @waiting = map { start_program($node, 'psql', '-Xq', '-c', "SELECT input FROM expense_flow.poll_activity('numbers', wait => '100 s')") } 1 .. 50;
 wait_for($node, 'postgres', q{SELECT count(*) = 50 FROM pg_stat_activity WHERE query LIKE '%poll_activity%' AND wait_event_type = 'Extension'}, 'sessions wait');
 my @pids = split /\n/, $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%poll_activity%' AND wait_event_type = 'Extension' ORDER BY pid});
 usleep(1_500_000);
@@ -72,7 +55,7 @@ my %workers;
 
 sub start_worker
 {
-	$workers{ start_process('/usr/bin/python3', "$FindBin::RealBin/../example_worker.py", 'numbers', 'worker') } = 1;
+	$workers{ start_client($node, "$FindBin::RealBin/../example_worker.py", 'numbers', 'worker') } = 1;
 }
 start_worker() for 1 .. 8;
 $node->safe_psql('postgres', qq{SELECT count(expense_flow.start_workflow('double', to_jsonb(n), 'run ' || n)) FROM generate_series(1, $runs) n});
