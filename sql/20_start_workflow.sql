@@ -28,7 +28,7 @@ CREATE FUNCTION terminate_workflow(workflow_id text, reason text DEFAULT NULL)
 	RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'ef_terminate_workflow';
-COMMENT ON FUNCTION terminate_workflow(text, text) IS 'End the open run of a workflow_id (or of a run_id''s text) at once, with status TERMINATED and the reason as its cause; a step that is at work is rolled back. Errors: EF002 no such run; EF006 it is closed.';
+COMMENT ON FUNCTION terminate_workflow(text, text) IS 'End the open run of a workflow_id (or of a run_id''s text) at once, with status TERMINATED and the reason as its cause; a step that is at work is rolled back. Errors: 55006 it is an activity of that very run that asks; EF002 no such run; EF006 it is closed.';
 
 CREATE FUNCTION cancel_workflow(workflow_id text, reason text DEFAULT NULL, request_id text DEFAULT NULL)
 	RETURNS void

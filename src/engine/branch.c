@@ -245,6 +245,12 @@ ef_is_claimed(const EfBranchKey *key)
 	return claim.held && is_same_branch(key, &claim.key);
 }
 
+bool
+ef_is_run_claimed(const pg_uuid_t *run_id)
+{
+	return claim.held && memcmp(run_id, &claim.key.run_id, UUID_LEN) == 0;
+}
+
 /* By the transaction, so that it may lock several, and an error releases them as it undoes what was done under them. */
 bool
 ef_lock_branch(const EfBranchKey *key)

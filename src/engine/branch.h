@@ -90,6 +90,9 @@ extern void ef_unlock_branch(const EfBranchKey *key);
 /* Does this process advance the branch, by a claim? */
 extern bool ef_is_claimed(const EfBranchKey *key);
 
+/* Does it so advance any branch of the run? */
+extern bool ef_is_run_claimed(const pg_uuid_t *run_id);
+
 /* Wait until no other process has it (deadlocks are found); raises lock_not_available when the time is over. */
 extern void ef_wait_for_branch(const EfBranchKey *key, int timeout_ms);
 

@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "engine/branch.h"
 #include "engine/child.h"
 #include "engine/engine.h"
 #include "engine/history.h"
@@ -248,11 +249,27 @@ ef_cancel_run(const pg_uuid_t *run_id, const char *reason)
 	return true;
 }
 
+/*
+ * An activity cannot end the run whose step it is: that would roll back the step, the end of the run with it, and the
+ * step would be repeated for ever.
+ */
+static void
+refuse_own_end(const pg_uuid_t *run_id)
+{
+	if (ef_is_run_claimed(run_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("run %s cannot be terminated by an activity of its own", text_of(run_id)),
+				 errhint("The run ends when the activity raises an error that no Catch takes (expense_flow.fail), or with cancel_workflow() when the activity is done.")));
+}
+
 bool
 ef_end_run(const pg_uuid_t *run_id, char status, const char *error, const char *cause)
 {
 	EfClosing	closing = {.status = status, .error = error, .cause = cause};
 
+	if (status == EF_RUN_TERMINATED)
+		refuse_own_end(run_id);
 	if (!ef_store_delete_main_branch(run_id, &closing))
 		return false;
 	ef_store_delete_children(run_id, 0);

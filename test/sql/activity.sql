@@ -261,6 +261,29 @@ DROP ROLE regress_activity;
 CALL expense_flow.run_pending('2 hours');
 SELECT status, error, cause FROM expense_flow.runs WHERE run_id = :'run_id';
 
+-- An activity cannot end its own run from outside, nor that of its parent, whose end would be its own; the failure is its own.
+CREATE FUNCTION end_run(workflow_id text, again boolean DEFAULT false) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF again THEN
+		PERFORM expense_flow.start_workflow('activity_who', '{}', workflow_id, on_conflict => 'terminate_existing');
+	ELSE
+		PERFORM expense_flow.terminate_workflow(workflow_id);
+	END IF;
+END
+$$;
+SELECT expense_flow.create_workflow('activity_end', '{"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "sql:public.end_run", "End": true}}}');
+SELECT expense_flow.create_workflow('activity_end_branch', '{"StartAt": "P", "States": {"P": {"Type": "Parallel", "End": true, "Branches":
+	[{"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "sql:public.end_run", "End": true}}}]}}}');
+SELECT expense_flow.create_workflow('activity_end_parent', '{"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "workflow:activity_end", "End": true}}}');
+SELECT expense_flow.start_workflow('activity_who', '{}', 'to be ended', start_delay => '1 day') IS NOT NULL AS started;
+SELECT count(expense_flow.start_workflow(workflow, jsonb_build_object('workflow_id', id) || more, id))
+	FROM (VALUES ('activity_end', 'ends itself', '{}'::jsonb), ('activity_end', 'starts itself again', '{"again": true}'),
+		('activity_end_branch', 'branch ends all', '{}'), ('activity_end_parent', 'child ends parent', '{}'),
+		('activity_end', 'ends another', '{"workflow_id": "to be ended"}')) s (workflow, id, more);
+CALL expense_flow.run_pending();
+SELECT workflow_id, status, error, regexp_replace(cause, '[0-9a-f]{8}-[-0-9a-f]+', 'RUN_ID', 'g') AS cause
+	FROM expense_flow.runs WHERE workflow ^@ 'activity_end' AND parent_run_id IS NULL OR workflow_id = 'to be ended' ORDER BY 1;
+
 -- $$ in Parameters, and letters of the history.
 SELECT activity_start('sql:public.whole', '{"x": 1}', '"Parameters": {"name.$": "$$.Execution.Name", "input.$": "$$.Execution.Input", "state.$": "$$.State.Name",
 	"retries.$": "$$.State.RetryCount", "machine.$": "$$.StateMachine.Name"},');
