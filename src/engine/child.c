@@ -163,11 +163,9 @@ static void
 tell(const pg_uuid_t *parent, const pg_uuid_t *child, char status, Jsonb *output, const char *error, const char *cause)
 {
 	JsonbParseState *state = NULL;
-	Oid			owner;
-	Oid			starter;
-	bool		open;
+	EfFoundRun	run;
 
-	if (!ef_store_run_is_open(parent, &owner, &starter, &open) || !open)
+	if (!ef_store_find_run(parent, &run) || !run.open)
 		return;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	ef_push_text(&state, "status", status_name(status));

@@ -76,13 +76,13 @@ text_of(const pg_uuid_t *run_id)
 static bool
 meet_open_run(const EfStartOptions *options, const char *workflow_id, pg_uuid_t *run_id)
 {
-	Oid			owner;
-	Oid			starter;
+	EfFoundRun	run;
 	bool		accessible;
 
-	if (!ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
+	if (!ef_store_find_open_run(workflow_id, &run))
 		return false;
-	accessible = ef_may_access_run(GetUserId(), owner, starter);
+	*run_id = run.run_id;
+	accessible = ef_may_access_run(GetUserId(), run.owner, run.starter);
 	if (options->on_conflict == EF_CONFLICT_FAIL || !accessible)
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_WORKFLOW_ID_IS_RUNNING),
@@ -99,20 +99,17 @@ meet_open_run(const EfStartOptions *options, const char *workflow_id, pg_uuid_t 
 void
 ef_check_past(const EfStartOptions *options, const char *workflow_id)
 {
-	pg_uuid_t	run_id;
-	Oid			owner;
-	Oid			starter;
-	char		status;
+	EfFoundRun	run;
 
 	if (options->on_reuse == EF_REUSE_ALLOW ||
-		!ef_store_find_closed_run(workflow_id, &run_id, &owner, &starter, &status) ||
-		(options->on_reuse == EF_REUSE_ALLOW_IF_FAILED && status != EF_RUN_SUCCEEDED))
+		!ef_store_find_closed_run(workflow_id, &run) ||
+		(options->on_reuse == EF_REUSE_ALLOW_IF_FAILED && run.status != EF_RUN_SUCCEEDED))
 		return;
 	ereport(ERROR,
 			(errcode(EF_ERRCODE_WORKFLOW_ID_WAS_USED),
 			 errmsg("workflow_id \"%s\" was used before", workflow_id),
-			 ef_may_access_run(GetUserId(), owner, starter) ?
-			 errdetail("The last run with it is %s.", text_of(&run_id)) : 0));
+			 ef_may_access_run(GetUserId(), run.owner, run.starter) ?
+			 errdetail("The last run with it is %s.", text_of(&run.run_id)) : 0));
 }
 
 bool
@@ -135,21 +132,16 @@ ef_read_run_id(const char *text, pg_uuid_t *run_id)
 bool
 ef_find_run(const char *workflow_id, pg_uuid_t *run_id)
 {
-	Oid			owner;
-	Oid			starter;
-	char		status;
-	bool		open = false;
-	bool		exists = true;
+	EfFoundRun	run;
 
-	if (ef_store_find_open_run(workflow_id, run_id, &owner, &starter))
-		open = true;
-	else if (!ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status))
-		exists = ef_read_run_id(workflow_id, run_id) && ef_store_run_is_open(run_id, &owner, &starter, &open);
-	if (!exists || !ef_may_access_run(GetUserId(), owner, starter))
+	if (!(ef_store_find_open_run(workflow_id, &run) || ef_store_find_closed_run(workflow_id, &run) ||
+		  (ef_read_run_id(workflow_id, run_id) && ef_store_find_run(run_id, &run))) ||
+		!ef_may_access_run(GetUserId(), run.owner, run.starter))
 		ereport(ERROR,
 				(errcode(EF_ERRCODE_RUN_NOT_FOUND),
 				 errmsg("no run has workflow_id \"%s\"", workflow_id)));
-	return open;
+	*run_id = run.run_id;
+	return run.open;
 }
 
 void

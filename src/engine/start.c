@@ -274,15 +274,14 @@ ef_start_workflows(PG_FUNCTION_ARGS)
 static bool
 was_sent(const char *workflow_id, const EfRequest *request, pg_uuid_t *run_id, Jsonb **answer)
 {
-	Oid			owner;
-	Oid			starter;
-	char		status;
+	EfFoundRun	run;
 
-	return request->request_id != NULL &&
-		(ef_store_find_open_run(workflow_id, run_id, &owner, &starter) ||
-		 ef_store_find_closed_run(workflow_id, run_id, &owner, &starter, &status)) &&
-		ef_may_access_run(GetUserId(), owner, starter) &&
-		ef_was_requested(run_id, request, answer);
+	if (request->request_id == NULL ||
+		(!ef_store_find_open_run(workflow_id, &run) && !ef_store_find_closed_run(workflow_id, &run)) ||
+		!ef_may_access_run(GetUserId(), run.owner, run.starter))
+		return false;
+	*run_id = run.run_id;
+	return ef_was_requested(run_id, request, answer);
 }
 
 /*

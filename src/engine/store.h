@@ -132,15 +132,20 @@ extern void ef_store_insert_run(const EfRun *run);
 extern void ef_store_insert_transition(const EfBranch *branch, const EfTransition *transition);
 extern void ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing);
 
-/* The open run of a workflow_id, and its owner and starter. */
-extern bool ef_store_find_open_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter);
+/* Whose run it is, and whether it is open. */
+typedef struct EfFoundRun
+{
+	pg_uuid_t	run_id;
+	Oid			owner;
+	Oid			starter;		/* InvalidOid: the owner */
+	bool		open;
+	char		status;			/* of the last closed run of a workflow_id */
+} EfFoundRun;
 
-/* The same of a run_id: is it open? */
-extern bool ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *starter, bool *open);
-
-/* The last closed run of a workflow_id. */
-extern bool ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter,
-									 char *status);
+/* The open run of a workflow_id, its last closed run, or the run of a run_id; false if there is none. */
+extern bool ef_store_find_open_run(const char *workflow_id, EfFoundRun *run);
+extern bool ef_store_find_closed_run(const char *workflow_id, EfFoundRun *run);
+extern bool ef_store_find_run(const pg_uuid_t *run_id, EfFoundRun *run);
 
 /* Delete the main line's row whatever its step is; false if there is none.  Sets its last step, and its variables. */
 extern bool ef_store_delete_main_branch(const pg_uuid_t *run_id, EfClosing *closing);

@@ -114,86 +114,70 @@ ef_store_insert_closed_run(const pg_uuid_t *run_id, const EfClosing *closing)
 
 /* ---- finding ---- */
 
+static bool
+find_run(EfStatement *statement, EfArguments *args, EfFoundRun *run)
+{
+	bool		found;
+
+	SPI_connect();
+	found = ef_execute(statement, args) == 1;
+	if (found)
+	{
+		EfRow		row = ef_row(0, CurrentMemoryContext);
+
+		ef_next_uuid(&row, &run->run_id);
+		run->owner = ef_next_oid(&row);
+		run->starter = ef_next_oid(&row);
+		run->open = ef_next_bool(&row);
+		run->status = ef_next_char(&row);
+	}
+	SPI_finish();
+	return found;
+}
+
 bool
-ef_store_find_open_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter)
+ef_store_find_open_run(const char *workflow_id, EfFoundRun *run)
 {
 	static EfStatement statement = {
-		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid"
+		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, true, NULL"
 		" FROM expense_flow.branch b JOIN expense_flow.run r ON r.run_id" EQ "b.run_id"
 		" WHERE b.workflow_id" EQ "$1",
 		1, {TEXTOID}
 	};
 	EfArguments args = {0};
-	bool		found;
 
 	ef_add_text(&args, workflow_id);
-	SPI_connect();
-	found = ef_execute(&statement, &args) == 1;
-	if (found)
-	{
-		EfRow		row = ef_row(0, CurrentMemoryContext);
-
-		ef_next_uuid(&row, run_id);
-		*owner = ef_next_oid(&row);
-		*starter = ef_next_oid(&row);
-	}
-	SPI_finish();
-	return found;
+	return find_run(&statement, &args, run);
 }
 
 bool
-ef_store_run_is_open(const pg_uuid_t *run_id, Oid *owner, Oid *starter, bool *open)
+ef_store_find_closed_run(const char *workflow_id, EfFoundRun *run)
 {
 	static EfStatement statement = {
-		"SELECT r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, EXISTS (SELECT FROM expense_flow.branch b"
-		" WHERE b.run_id" EQ "r.run_id AND b.branch_id" EQ "0)"
-		" FROM expense_flow.run r WHERE r.run_id" EQ "$1",
-		1, {UUIDOID}
-	};
-	EfArguments args = {0};
-	bool		found;
-
-	ef_add_uuid(&args, run_id);
-	SPI_connect();
-	found = ef_execute(&statement, &args) == 1;
-	if (found)
-	{
-		EfRow		row = ef_row(0, CurrentMemoryContext);
-
-		*owner = ef_next_oid(&row);
-		*starter = ef_next_oid(&row);
-		*open = DatumGetBool(ef_next_value(&row));
-	}
-	SPI_finish();
-	return found;
-}
-
-bool
-ef_store_find_closed_run(const char *workflow_id, pg_uuid_t *run_id, Oid *owner, Oid *starter, char *status)
-{
-	static EfStatement statement = {
-		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, c.status"
+		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, false, c.status"
 		" FROM expense_flow.run r JOIN expense_flow.closed_run c ON c.run_id" EQ "r.run_id"
 		" WHERE r.workflow_id" EQ "$1 ORDER BY r.started_at DESC LIMIT 1",
 		1, {TEXTOID}
 	};
 	EfArguments args = {0};
-	bool		found;
 
 	ef_add_text(&args, workflow_id);
-	SPI_connect();
-	found = ef_execute(&statement, &args) == 1;
-	if (found)
-	{
-		EfRow		row = ef_row(0, CurrentMemoryContext);
+	return find_run(&statement, &args, run);
+}
 
-		ef_next_uuid(&row, run_id);
-		*owner = ef_next_oid(&row);
-		*starter = ef_next_oid(&row);
-		*status = DatumGetChar(ef_next_value(&row));
-	}
-	SPI_finish();
-	return found;
+bool
+ef_store_find_run(const pg_uuid_t *run_id, EfFoundRun *run)
+{
+	static EfStatement statement = {
+		"SELECT r.run_id, r.owner::pg_catalog.oid, r.starter::pg_catalog.oid, EXISTS (SELECT FROM expense_flow.branch b"
+		" WHERE b.run_id" EQ "r.run_id AND b.branch_id" EQ "0), NULL"
+		" FROM expense_flow.run r WHERE r.run_id" EQ "$1",
+		1, {UUIDOID}
+	};
+	EfArguments args = {0};
+
+	ef_add_uuid(&args, run_id);
+	return find_run(&statement, &args, run);
 }
 
 /* ---- their branches: ending them, and asking them to cancel ---- */
