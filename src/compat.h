@@ -18,6 +18,13 @@
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 
+/* ---- c.h ---- */
+
+/* 18: a specifier, which stands first, instead of pg_attribute_noreturn() at the end. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* ---- common/jsonapi.h ---- */
 
 /* What the semantic actions of the JSON parser return. */

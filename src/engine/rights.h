@@ -10,6 +10,8 @@
 
 #include "utils/uuid.h"
 
+#include "compat.h"
+
 /* The role that owns the extension's tables; an error if the extension is not installed in this database. */
 extern Oid	ef_extension_owner(void);
 
@@ -33,6 +35,6 @@ extern void ef_become_caller(const EfCaller *caller);
 extern bool ef_may_access_run(Oid role, Oid owner, Oid starter);
 
 /* Raises EF002: the same words for a run that does not exist and for one that is none of the caller's business. */
-extern void ef_no_such_run(const pg_uuid_t *run_id) pg_attribute_noreturn();
+pg_noreturn extern void ef_no_such_run(const pg_uuid_t *run_id);
 
 #endif							/* EF_RIGHTS_H */

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "engine/request.h"
 #include "engine/workflow.h"
 
@@ -99,7 +100,7 @@ extern void ef_start_runs(const EfStartOptions *options, EfRunSet *set);
  * that was closed.  Raises EF002 if there is none.
  */
 extern bool ef_find_run(const char *workflow_id, pg_uuid_t *run_id);
-extern void ef_run_is_closed(const char *workflow_id) pg_attribute_noreturn();	/* raises EF006 */
+pg_noreturn extern void ef_run_is_closed(const char *workflow_id);	/* raises EF006 */
 
 /*
  * Find the run, and see whether the request was made to it before (see ef_begin_request).  Raises EF002, and EF006

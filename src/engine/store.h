@@ -10,6 +10,7 @@
 
 #include "utils/snapshot.h"
 
+#include "compat.h"
 #include "engine/branch.h"
 #include "engine/engine.h"
 #include "engine/run.h"
@@ -23,7 +24,7 @@ extern bool ef_store_load_branch(const EfBranchKey *key, EfBranch *branch);
 extern bool ef_store_load_cancel(EfBranch *branch);
 
 /* Raises EF000. */
-extern void ef_branch_is_gone(void) pg_attribute_noreturn();
+pg_noreturn extern void ef_branch_is_gone(void);
 
 /* False: an open run has this workflow_id (waits for others who are starting or closing one). */
 extern bool ef_store_insert_branch(const EfBranch *branch);

@@ -20,6 +20,8 @@
 #include "lib/stringinfo.h"
 #include "utils/palloc.h"
 
+#include "compat.h"
+
 /* ---- random numbers that a seed repeats ---- */
 
 typedef struct FuzzRandom
@@ -99,7 +101,7 @@ extern const FuzzTarget *fuzz_find_target(const char *name);
 /* Something that must hold does not. */
 #define FUZZ_BREACH MAKE_SQLSTATE('F', 'Z', '0', '0', '1')
 
-extern void fuzz_breach(const char *format,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+pg_noreturn extern void fuzz_breach(const char *format,...) pg_attribute_printf(1, 2);
 
 #define fuzz_check(condition) \
 	((condition) ? (void) 0 : fuzz_breach("%s does not hold (%s:%d)", #condition, __FILE__, __LINE__))
