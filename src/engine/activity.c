@@ -129,6 +129,8 @@ convert(EfFunction *function, EfArgument *arg, Jsonb *value, bool *is_null)
 		return JsonbPGetDatum(value);
 	if (arg->kind == EF_ARGUMENT_JSON)
 		return CStringGetTextDatum(JsonbToCString(NULL, &value->root, VARSIZE(value)));
+	if (arg->kind == EF_ARGUMENT_JSON_DOMAIN)
+		return InputFunctionCall(&arg->input, JsonbToCString(NULL, &value->root, VARSIZE(value)), arg->ioparam, -1);
 	if (!JsonbExtractScalar(&value->root, &scalar))
 		return populate(function, arg, value, is_null);
 	text = scalar_text(&scalar);

@@ -299,6 +299,7 @@ static void
 set_argument(EfArgument *arg, const char *name, Oid type)
 {
 	Oid			input_function;
+	Oid			base;
 
 	arg->name = name ? pstrdup(name) : NULL;
 	if (type == ANYELEMENTOID || type == ANYNONARRAYOID || type == ANYCOMPATIBLEOID || type == ANYCOMPATIBLENONARRAYOID)
@@ -310,7 +311,8 @@ set_argument(EfArgument *arg, const char *name, Oid type)
 		arg->kind = EF_ARGUMENT_JSON;
 	else
 	{
-		arg->kind = EF_ARGUMENT_OTHER;
+		base = getBaseType(type);
+		arg->kind = base == JSONBOID || base == JSONOID ? EF_ARGUMENT_JSON_DOMAIN : EF_ARGUMENT_OTHER;
 		getTypeInputInfo(type, &input_function, &arg->ioparam);
 		fmgr_info(input_function, &arg->input);
 	}

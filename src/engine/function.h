@@ -17,6 +17,7 @@ typedef enum EfArgumentKind
 {
 	EF_ARGUMENT_JSONB,			/* as it is */
 	EF_ARGUMENT_JSON,
+	EF_ARGUMENT_JSON_DOMAIN,	/* over either: as text, to its input function */
 	EF_ARGUMENT_OTHER			/* as jsonb_populate_record does */
 } EfArgumentKind;
 
@@ -25,7 +26,7 @@ typedef struct EfArgument
 	const char *name;			/* the key of the input; NULL: the whole input */
 	Oid			type;
 	EfArgumentKind kind;
-	FmgrInfo	input;			/* of EF_ARGUMENT_OTHER: the type's input function */
+	FmgrInfo	input;			/* of the last two: the type's input function */
 	Oid			ioparam;
 	SPIPlanPtr	populate;		/* converts an array or object; NULL until one comes */
 } EfArgument;

@@ -58,6 +58,12 @@ CREATE FUNCTION points(p activity_point) RETURNS activity_point LANGUAGE sql AS 
 SELECT activity_call('sql:public.points', '{"p": {"x": "a"}}');
 SELECT activity_call('sql:public.points', '{"p": {"x": 99999999999}}');
 
+-- A domain over JSON gets the value as it is, which its text need not be.
+CREATE DOMAIN activity_json AS jsonb CHECK (jsonb_typeof(VALUE) <> 'boolean');
+CREATE FUNCTION json_domains(p activity_json) RETURNS text LANGUAGE sql AS $$SELECT jsonb_typeof(p) || ' ' || p$$;
+SELECT p, activity_call('sql:public.json_domains', jsonb_build_object('p', p))
+	FROM unnest('{"\"x\"", "\"1\"", 1, null, "{\"a\": []}", true}'::jsonb[]) WITH ORDINALITY u (p, n) ORDER BY n;
+
 -- What comes back: scalars, nothing, rows, sets.
 SELECT activity_call('sql:public.points', '{"p": {"x": 1, "y": 2}}');
 CREATE FUNCTION nothing() RETURNS void LANGUAGE plpgsql AS 'BEGIN END';
