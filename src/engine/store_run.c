@@ -10,7 +10,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "engine/insert.h"
 #include "engine/statement.h"
