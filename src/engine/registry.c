@@ -100,6 +100,9 @@ retention_argument(FunctionCallInfo fcinfo, int arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("retention must not be negative")));
+	/* What purge() could not take off the current time would keep it from purging anything: "timestamp out of range". */
+	(void) DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+							   IntervalPGetDatum(retention));
 	return retention;
 }
 

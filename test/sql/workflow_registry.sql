@@ -45,6 +45,7 @@ SELECT drop_workflow(repeat('ä', 255));
 SELECT create_workflow('reg_b', :'ok', NULL);
 SELECT create_workflow('reg_b', :'ok', 'root');
 SELECT create_workflow('reg_b', :'ok', retention => '-1 day');
+SELECT create_workflow('reg_b', :'ok', retention => '10000 years');
 SELECT create_workflow('reg_b', :'ok', retention => '0');
 SELECT create_workflow('reg "quoted"; $$ 💸', :'ok');
 SELECT drop_workflow('reg "quoted"; $$ 💸');
