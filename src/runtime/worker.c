@@ -446,7 +446,52 @@ recover(EfDatabaseSlot *db, EfEntry *entry)
 }
 
 /*
- * Advance the branch in worker->entry, one transaction after the other.
+ * Go on with the branch, one transaction after the other, until it waits or ends, or it is others' turn.
+ */
+static EfAdvanceResult
+advance_in_turn(EfDatabaseSlot *db, EfWorkerSlot *worker, EfSuspicion suspicion, volatile int *advances)
+{
+	EfEntry    *entry = &worker->entry;
+	TimestampTz began = GetCurrentTimestamp();
+	EfAdvanceResult result = EF_ADVANCE_MORE;
+	ErrorContextCallback context;
+	bool		begun = false;
+
+	context.callback = describe_entry;
+	context.arg = entry;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+
+	while (result == EF_ADVANCE_MORE)
+	{
+		result = advance_once(db, worker, !begun, suspicion);
+		begun = true;
+		*advances += end_sharing(worker, false);
+		/* Not of the parent whose branches have ended: it comes next. */
+		if (result == EF_ADVANCE_APART)
+		{
+			result = EF_ADVANCE_MORE;
+			continue;
+		}
+		if (result == EF_ADVANCE_MORE)
+			ef_crash_progress(ef_claimed_step());
+		if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER && result != EF_ADVANCE_NOT_DUE)
+		{
+			entry->tries = 0;
+			entry->failures = 0;
+			(*advances)++;
+		}
+		ef_process_interrupts();
+		if (result == EF_ADVANCE_MORE && db->nready > 0 &&
+			TimestampDifferenceExceeds(began, GetCurrentTimestamp(), TIME_SLICE_MS))
+			break;
+	}
+	error_context_stack = context.previous;
+	return result;
+}
+
+/*
+ * Advance the branch in worker->entry, or let it come back later.
  */
 static void
 advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
@@ -454,7 +499,6 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	EfEntry    *entry = &worker->entry;
 	EfSuspicion suspicion;
 	long		delay_ms = -1;
-	TimestampTz began = GetCurrentTimestamp();
 	volatile EfAdvanceResult result = EF_ADVANCE_MORE;
 	volatile int advances = 0;
 	volatile bool failed = false;
@@ -471,39 +515,7 @@ advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	begin_entry(db, worker);
 	PG_TRY();
 	{
-		ErrorContextCallback context;
-		bool		begun = false;
-
-		context.callback = describe_entry;
-		context.arg = entry;
-		context.previous = error_context_stack;
-		error_context_stack = &context;
-
-		while (result == EF_ADVANCE_MORE)
-		{
-			result = advance_once(db, worker, !begun, suspicion);
-			begun = true;
-			advances += end_sharing(worker, false);
-			/* Not of the parent whose branches have ended: it comes next. */
-			if (result == EF_ADVANCE_APART)
-			{
-				result = EF_ADVANCE_MORE;
-				continue;
-			}
-			if (result == EF_ADVANCE_MORE)
-				ef_crash_progress(ef_claimed_step());
-			if (result != EF_ADVANCE_BUSY && result != EF_ADVANCE_LATER && result != EF_ADVANCE_NOT_DUE)
-			{
-				entry->tries = 0;
-				entry->failures = 0;
-				advances++;
-			}
-			ef_process_interrupts();
-			if (result == EF_ADVANCE_MORE && db->nready > 0 &&
-				TimestampDifferenceExceeds(began, GetCurrentTimestamp(), TIME_SLICE_MS))
-				break;
-		}
-		error_context_stack = context.previous;
+		result = advance_in_turn(db, worker, suspicion, &advances);
 	}
 	PG_CATCH();
 	{
