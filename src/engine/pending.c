@@ -139,13 +139,20 @@ deal_with_error(Pending *pending, const EfBranchKey *key, ErrorData *edata)
 	FreeErrorData(edata);
 }
 
-/* Advance the branch in a subtransaction.  False if it is to be repeated in a new transaction. */
+/*
+ * Advance the branch in a subtransaction.  False if it is to be repeated in a new transaction.
+ *
+ * The session's default isolation level does not matter, as in workers: what the former holder of the branch's lock
+ * has done must be seen, and a snapshot of the whole transaction's would be older than the lock.
+ */
 static bool
 try_to_advance(Pending *pending, const EfBranchKey *key, EfAdvanceResult *result)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool success = true;
 
+	Assert(!FirstSnapshotSet);
+	XactIsoLevel = XACT_READ_COMMITTED;
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
@@ -366,6 +373,10 @@ read_arguments(FunctionCallInfo fcinfo, Pending *pending)
 				 errmsg("wait_for_others must not be null")));
 	pending->wait_for_others = PG_GETARG_BOOL(1);
 	pending->steps_left = PG_ARGISNULL(2) ? PG_INT64_MAX : PG_GETARG_INT64(2);
+	if (TIMESTAMP_NOT_FINITE(pending->skip + now))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("skip must be finite")));
 	if (pending->skip < 0 || pending->steps_left < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

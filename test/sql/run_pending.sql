@@ -117,6 +117,17 @@ CREATE OR REPLACE FUNCTION pending_sleep() RETURNS void LANGUAGE sql AS 'SELECT 
 CALL expense_flow.run_pending('2 hours');
 SELECT status FROM expense_flow.runs WHERE workflow_id = 'sleep';
 
+-- Steps are read committed, whatever the session's transactions are otherwise.
+CREATE FUNCTION pending_isolation() RETURNS text LANGUAGE sql AS $$SELECT current_setting('transaction_isolation')$$;
+SELECT expense_flow.create_workflow('pending_isolation', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "sql:public.pending_isolation", "Next": "B"},
+	"B": {"Type": "Task", "Resource": "sql:public.pending_isolation", "ResultPath": null, "End": true}}}');
+SELECT expense_flow.start_workflow('pending_isolation', '{}', 'isolation', start_delay => '1 hour') IS NOT NULL AS started;
+SET default_transaction_isolation = 'serializable';
+CALL expense_flow.run_pending('2 hours');
+SHOW transaction_isolation;
+RESET default_transaction_isolation;
+SELECT status, output FROM expense_flow.runs WHERE workflow_id = 'isolation';
+
 -- A branch that the engine cannot advance does not keep others back.
 SELECT expense_flow.start_workflow('pending_steps', jsonb_build_object('n', n), 'beside a broken one ' || n, start_delay => make_interval(hours => n)) IS NOT NULL AS started
 	FROM generate_series(1, 3) n;
