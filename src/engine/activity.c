@@ -437,11 +437,12 @@ fail(Execution *exec)
 	ErrorData  *edata;
 	bool		canceled;
 
+	/* First of all: the timer is on the stack, and what follows may fail for want of memory. */
+	ef_timer_stop(&exec->timer);
 	MemoryContextSwitchTo(exec->context);
 	edata = CopyErrorData();
 	FlushErrorState();
 	canceled = edata->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	ef_timer_stop(&exec->timer);
 	if (exec->function)
 		ef_release_function(exec->function);
 	end_subtransaction(exec, false);
