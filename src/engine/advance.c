@@ -57,6 +57,10 @@ ef_write_step(const EfVisit *visit, Jsonb *output)
 	EfBranch   *branch = visit->branch;
 	EfTransition transition;
 
+	if (branch->step == PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a run cannot have more than %d steps one after the other", PG_INT32_MAX)));
 	branch->step++;
 	if (output)
 		branch->data_step = branch->step;

@@ -128,6 +128,15 @@ SHOW transaction_isolation;
 RESET default_transaction_isolation;
 SELECT status, output FROM expense_flow.runs WHERE workflow_id = 'isolation';
 
+-- The number of steps is limited; it does not begin anew.
+SELECT expense_flow.start_workflow('pending_steps', '{"n": 1}', 'last step', start_delay => '1 hour') IS NOT NULL AS started;
+UPDATE expense_flow.branch SET step = 2147483647 WHERE workflow_id = 'last step';
+SET client_min_messages = error;
+CALL expense_flow.run_pending('2 hours');
+SET client_min_messages = warning;
+SELECT status, (SELECT count(*) FROM expense_flow.transition t WHERE t.run_id = r.run_id) AS steps FROM expense_flow.runs r WHERE workflow_id = 'last step';
+SELECT expense_flow.terminate_workflow('last step');
+
 -- A branch that the engine cannot advance does not keep others back.
 SELECT expense_flow.start_workflow('pending_steps', jsonb_build_object('n', n), 'beside a broken one ' || n, start_delay => make_interval(hours => n)) IS NOT NULL AS started
 	FROM generate_series(1, 3) n;
