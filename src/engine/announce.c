@@ -26,7 +26,7 @@
 #include "access/xact.h"
 #include "utils/memutils.h"
 
-#include "engine/announce.h"
+#include "engine/engine.h"
 #include "fault.h"
 
 #define INITIAL_CAPACITY 16
@@ -114,6 +114,13 @@ ef_announce_task_if_aborted(uint64 queue)
 
 /* ---- the ends of transactions ---- */
 
+/* Is there work for somebody at once?  Not asked of every branch of a large set. */
+static bool
+is_first_branch_due(void)
+{
+	return due_branches.count > 0 && ((const EfDueBranch *) due_branches.items)->due_at <= ef_now();
+}
+
 static bool
 is_anything_announced(void)
 {
@@ -184,6 +191,8 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 			if (is_anything_announced())
 				EF_FAULT("before a commit that is announced");
+			if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && is_first_branch_due())
+				ef_announcement_receiver->branches_soon_due();
 			break;
 		case XACT_EVENT_COMMIT:
 			if (is_anything_announced())

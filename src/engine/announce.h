@@ -32,6 +32,9 @@ typedef struct EfDueBranch
 typedef struct EfAnnouncementReceiver
 {
 	void		(*branches_due) (const EfDueBranch *branches, int nbranches);
+
+	/* Before that: the transaction is about to be flushed, and then to say so.  Here errors may be raised. */
+	void		(*branches_soon_due) (void);
 	void		(*runs_closed) (const pg_uuid_t *run_ids, int nruns);
 	void		(*interrupt_runs) (const pg_uuid_t *run_ids, int nruns);	/* cancel what workers do for them */
 	bool		(*workers_run) (void);	/* do background workers serve this database? */

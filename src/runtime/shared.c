@@ -168,14 +168,11 @@ startup_shared_memory(void)
 }
 
 /*
- * The slot of a database, locked; NULL if nobody serves it.
- *
- * Looking without a lock first is safe: whoever makes a slot does so before
- * reading the table, and whoever looks here has made its changes visible
- * before.  A slot that is not seen yet will be filled from what is visible.
+ * The slot of a database, which may become another's meanwhile; NULL if nobody
+ * serves it.
  */
 EfDatabaseSlot *
-ef_database_lock(Oid database)
+ef_database_find(Oid database)
 {
 	static int	last = 0;
 	int			i;
@@ -186,18 +183,34 @@ ef_database_lock(Oid database)
 	for (i = 0; i < ef_shared->ndatabases; i++)
 	{
 		int			n = (last + i) % ef_shared->ndatabases;
-		EfDatabaseSlot *db = &ef_shared->databases[n];
 
-		if (*(volatile Oid *) &db->database != database)
-			continue;
-		LWLockAcquire(db->lock, LW_EXCLUSIVE);
-		if (db->database == database)
+		if (*(volatile Oid *) &ef_shared->databases[n].database == database)
 		{
 			last = n;
-			return db;
+			return &ef_shared->databases[n];
 		}
-		LWLockRelease(db->lock);
 	}
+	return NULL;
+}
+
+/*
+ * The same, locked.
+ *
+ * Looking without a lock first is safe: whoever makes a slot does so before
+ * reading the table, and whoever looks here has made its changes visible
+ * before.  A slot that is not seen yet will be filled from what is visible.
+ */
+EfDatabaseSlot *
+ef_database_lock(Oid database)
+{
+	EfDatabaseSlot *db = ef_database_find(database);
+
+	if (db == NULL)
+		return NULL;
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	if (db->database == database)
+		return db;
+	LWLockRelease(db->lock);
 	return NULL;
 }
 

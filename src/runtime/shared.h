@@ -73,6 +73,7 @@ typedef struct EfWorkerSlot
 	pid_t		pid;			/* 0 unless the process is attached */
 	Latch	   *latch;
 	bool		leave;			/* asked to leave: the pool shrinks */
+	bool		expects_work;	/* waked ahead of a commit; guarded by nothing, as it is a hint */
 	EfEntry		entry;			/* what it advances, while BUSY */
 	EfEntry		ended[EF_MAX_SHARED];	/* branches that have ended in the same, open transaction */
 	int			nended;
@@ -176,6 +177,7 @@ extern int	ef_notify_interval;
 extern EfShared *ef_shared;		/* NULL unless the library was preloaded */
 
 extern void ef_shared_init(void);
+extern EfDatabaseSlot *ef_database_find(Oid database);
 extern EfDatabaseSlot *ef_database_lock(Oid database);
 extern EfDatabaseSlot *ef_database_attach(Oid database, bool *has_room);
 extern bool ef_database_try_free(EfDatabaseSlot *db);

@@ -26,6 +26,7 @@
 #include "runtime/runtime.h"
 
 static void branches_due(const EfDueBranch *branches, int nbranches);
+static void branches_soon_due(void);
 static void runs_closed(const pg_uuid_t *run_ids, int nruns);
 static void interrupt_runs(const pg_uuid_t *run_ids, int nruns);
 static void prepare_to_wait_for_close(const pg_uuid_t *run_id);
@@ -38,6 +39,7 @@ static void end_wait_for_task(uint64 queue, bool unserved);
 
 static const EfAnnouncementReceiver announcement_receiver = {
 	.branches_due = branches_due,
+	.branches_soon_due = branches_soon_due,
 	.runs_closed = runs_closed,
 	.interrupt_runs = interrupt_runs,
 	.read_tables_anew = ef_lifecycle_read_tables_anew,
@@ -92,6 +94,36 @@ branches_due(const EfDueBranch *branches, int nbranches)
 
 	EF_FAULT_DEATH("wake-up: queued, nobody woken");
 	ef_wake_all(&wake);
+}
+
+/*
+ * Where all workers sleep, waking one takes about as long as the flush of the
+ * commit that precedes: the two may as well happen at the same time.  The worker
+ * then looks for work for a moment (worker.c).  It is not taken off the idle
+ * stack: this is a hint, which may be in vain, and the commit itself wakes it
+ * as ever.  Where some worker is at work there is no such hurry, and a worker
+ * that is awake in vain would cost others their time.
+ */
+static void
+branches_soon_due(void)
+{
+	EfDatabaseSlot *db = ef_database_find(MyDatabaseId);
+	Latch	   *latch = NULL;
+
+	if (db == NULL || db->nidle == 0 || db->nidle < db->nworkers)
+		return;
+
+	LWLockAcquire(db->lock, LW_EXCLUSIVE);
+	if (db->database == MyDatabaseId && db->nidle > 0 && db->nidle == db->nworkers && db->nready == 0)
+	{
+		EfWorkerSlot *worker = &db->workers[db->idle[db->nidle - 1]];
+
+		worker->expects_work = true;
+		latch = worker->latch;
+	}
+	LWLockRelease(db->lock);
+	if (latch != NULL)
+		SetLatch(latch);
 }
 
 /*
@@ -156,18 +188,13 @@ ef_runtime_changes_committed(void)
 bool
 ef_runtime_serves_database(void)
 {
-	int			i;
+	const EfDatabaseSlot *db;
 
 	if (ef_shared == NULL)
 		return false;
-
-	for (i = 0; i < ef_shared->ndatabases; i++)
-	{
-		volatile EfDatabaseSlot *db = &ef_shared->databases[i];
-
-		if (db->database == MyDatabaseId)
-			return db->dispatcher_pid != 0 || !ef_shared->start_fails;
-	}
+	db = ef_database_find(MyDatabaseId);
+	if (db != NULL)
+		return db->dispatcher_pid != 0 || !ef_shared->start_fails;
 	return ef_shared->launcher_pid != 0 && !ef_shared->start_fails;
 }
 

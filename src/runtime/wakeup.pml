@@ -172,11 +172,26 @@ inline announce(b)
 	}
 }
 
+/* Its worker may wake ahead of the commit. */
+inline announce_ahead()
+{
+	d_step {
+		if
+		:: nidle > 0 && nidle == nworkers && nready == 0 -> latch[idle[nidle - 1]] = true
+		:: else
+		fi
+	}
+}
+
 proctype starter(byte b)
 {
 	byte mine = generation;
 
 	{
+		if
+		:: announce_ahead()
+		:: skip
+		fi;
 #ifdef ANNOUNCE_EARLY
 		announce(b);
 		row[b] = true

@@ -17,6 +17,8 @@
  */
 #include "postgres.h"
 
+#include <sched.h>
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -33,6 +35,12 @@
 #include "runtime/crash.h"
 #include "runtime/process.h"
 #include "runtime/stuck.h"
+
+/* How long a worker stays awake that expects work: about what it takes to flush a commit. */
+#define LONGEST_EXPECTATION_US 1000
+
+/* Where flushes take longer, most of that time is not spent. */
+#define EXPECTATIONS_IGNORED 8
 
 /* A branch that never waits lets others go first after this long, if others are ready. */
 #define TIME_SLICE_MS 200
@@ -63,6 +71,7 @@ typedef struct Attachment
 static bool attach(const EfProcessStart *start, Attachment *attachment);
 static void detach(int code, Datum arg);
 static void leave_idle_stack(EfDatabaseSlot *db, EfWorkerSlot *worker);
+static bool is_worth_staying_awake(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static bool take_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
 static void finish_entry(EfDatabaseSlot *db, EfWorkerSlot *worker, int advances, bool failed, long delay_ms);
 static void advance_entry(EfDatabaseSlot *db, EfWorkerSlot *worker);
@@ -91,7 +100,8 @@ ef_worker_main(Datum main_arg)
 		if (attachment.worker->leave)
 			proc_exit(0);
 
-		if (!ef_worker_step(attachment.db, attachment.worker))
+		if (!ef_worker_step(attachment.db, attachment.worker) &&
+			!is_worth_staying_awake(attachment.db, attachment.worker))
 		{
 			/* Statistics are sent at most once a second; what is left is sent when that has passed. */
 			long		timeout = pgstat_report_stat(false);
@@ -115,6 +125,37 @@ ef_worker_step(EfDatabaseSlot *db, EfWorkerSlot *worker)
 	return true;
 }
 
+/*
+ * If somebody is about to commit work for us, wait for it without falling asleep,
+ * but not for long, and letting any other process go first.  True: look again.
+ */
+static bool
+is_worth_staying_awake(EfDatabaseSlot *db, EfWorkerSlot *worker)
+{
+	static int	ignored = 0;	/* since one was in vain, how many more are to be */
+	TimestampTz began;
+
+	if (!worker->expects_work)
+		return false;
+	worker->expects_work = false;
+	if (ignored > 0)
+	{
+		ignored--;
+		return false;
+	}
+	began = GetCurrentTimestamp();
+	while (((volatile EfDatabaseSlot *) db)->nready == 0 && !MyLatch->is_set)
+	{
+		if (GetCurrentTimestamp() - began >= LONGEST_EXPECTATION_US)
+		{
+			ignored = EXPECTATIONS_IGNORED;
+			return false;
+		}
+		sched_yield();
+	}
+	return true;
+}
+
 static bool
 attach(const EfProcessStart *start, Attachment *attachment)
 {
@@ -131,6 +172,7 @@ attach(const EfProcessStart *start, Attachment *attachment)
 		worker->pid = MyProcPid;
 		worker->latch = MyLatch;
 		worker->leave = false;
+		worker->expects_work = false;
 		worker->since = GetCurrentTimestamp();
 		db->nworkers++;
 		attached = true;
