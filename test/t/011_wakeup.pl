@@ -28,8 +28,18 @@ $session->('BEGIN; SAVEPOINT s;' . start_transfers(3, 3) . '; ROLLBACK TO s;' . 
 wait_for_runs($node, 'postgres', 'all done');
 check_transfers($node, 'postgres', 4, 'after savepoints');
 
+# A worker wakes ahead of the commit.  If that takes long, it sleeps again until it is told.
+$node->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'; SELECT pg_reload_conf()});
+$session->('\\echo asked' . "\nSET synchronous_commit = on; " . start_transfers(5, 5) . '; \\echo confirmed', qr/asked/);
+wait_for($node, 'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}, 'a commit waits for a standby');
+wait_for($node, 'postgres', q{SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event IN ('ExpenseFlowWorkerIdle', 'Extension') AND backend_type = 'expense_flow worker'}, 'all workers sleep');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM trace WHERE transfer = 5'), '0', 'nothing was done ahead of it');
+$node->safe_psql('postgres', q{ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()});
+wait_for_runs($node, 'postgres', 'and it is run after it');
+check_transfers($node, 'postgres', 5, 'after a commit that waited');
+
 # Many at once.
-$node->safe_psql('postgres', start_transfers(5, 2000));
+$node->safe_psql('postgres', start_transfers(6, 2000));
 wait_for_runs($node, 'postgres', 'a transaction that starts 2,000 runs');
 check_transfers($node, 'postgres', 2000, 'many');
 
