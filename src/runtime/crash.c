@@ -24,6 +24,11 @@
  * is parked (engine/park.c).  It is a suspect no longer when it gets beyond that
  * step, or comes to rest.
  *
+ * A PANIC because the disk is full, or fails, is no fault of the step: when there
+ * is no room for WAL, that is how any process ends which happens to write it.  It
+ * makes the branch a suspect, so that a step that fills the disk itself leaves
+ * some time to the others, but is not counted.
+ *
  * What an operator does puts nobody under suspicion for long: a kill -9 of the
  * postmaster takes this memory with it, an immediate shutdown excuses everybody,
  * and a kill -9 of workers would have to meet the same step three times in a row.
@@ -59,6 +64,7 @@
 typedef struct Note
 {
 	sig_atomic_t valid;			/* set last, cleared first */
+	sig_atomic_t blameless;		/* it dies because of the disk */
 	int32		step;			/* the last one that this process has committed */
 	Oid			database;
 	EfBranchKey key;
@@ -68,7 +74,7 @@ typedef struct Suspect
 {
 	Oid			database;		/* InvalidOid: not in use */
 	EfBranchKey key;
-	int			crashes;
+	int			crashes;		/* without those that are not its fault */
 	int32		step;			/* it got as far as this before the first of them */
 	TimestampTz not_before;		/* 0: no process has seen it since the last one */
 } Suspect;
@@ -86,6 +92,10 @@ int			ef_crash_retry_delay = 5000;
 
 static Memory *memory = NULL;	/* NULL: nothing is counted */
 static volatile Note *own_note = NULL;
+
+static emit_log_hook_type prev_emit_log_hook = NULL;
+
+static void note_panic(ErrorData *edata);
 
 /*
  * Not shared memory of the server's, which would be released with the rest.
@@ -108,6 +118,9 @@ ef_crash_init(int ndatabases)
 	/* new pages are zero */
 	memory = (Memory *) address;
 	memory->nnotes = nnotes;
+
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = note_panic;
 }
 
 /* ---- notes ---- */
@@ -123,6 +136,7 @@ ef_crash_begin(int slot, int place, Oid database, const EfBranchKey *key)
 	note->database = database;
 	note->key = *key;
 	note->step = NO_STEP;
+	note->blameless = false;
 	pg_compiler_barrier();
 	note->valid = true;
 	own_note = note;
@@ -148,6 +162,20 @@ ef_crash_excuse(void)
 {
 	if (own_note != NULL)
 		own_note->valid = false;
+}
+
+/*
+ * A PANIC is always written to the server's log, and so comes by here.  There is no SQLSTATE for an exceeded quota.
+ */
+static void
+note_panic(ErrorData *edata)
+{
+	if (own_note != NULL && edata->elevel >= PANIC &&
+		(edata->sqlerrcode == ERRCODE_DISK_FULL || edata->sqlerrcode == ERRCODE_IO_ERROR ||
+		 edata->saved_errno == EDQUOT))
+		own_note->blameless = true;
+	if (prev_emit_log_hook)
+		prev_emit_log_hook(edata);
 }
 
 /* ---- suspects ---- */
@@ -188,7 +216,7 @@ new_suspect(Oid database, const EfBranchKey *key)
 }
 
 static void
-suspect_branch(Oid database, const EfBranchKey *key, int32 step)
+suspect_branch(Oid database, const EfBranchKey *key, int32 step, bool blameless)
 {
 	Suspect    *suspect = find_suspect(database, key);
 
@@ -199,7 +227,8 @@ suspect_branch(Oid database, const EfBranchKey *key, int32 step)
 		suspect->crashes = 0;
 		suspect->step = step;
 	}
-	suspect->crashes++;
+	if (!blameless)
+		suspect->crashes++;
 	suspect->not_before = 0;
 }
 
@@ -215,7 +244,7 @@ ef_crash_collect(void)
 		Note	   *note = &memory->notes[i];
 
 		if (note->valid)
-			suspect_branch(note->database, &note->key, note->step);
+			suspect_branch(note->database, &note->key, note->step, note->blameless);
 		note->valid = false;
 	}
 }
@@ -226,7 +255,7 @@ ef_crash_blame(Oid database, const EfBranchKey *key)
 	if (memory == NULL)
 		return;
 	LWLockAcquire(ef_shared->lock, LW_EXCLUSIVE);
-	suspect_branch(database, key, own_note != NULL ? own_note->step : NO_STEP);
+	suspect_branch(database, key, own_note != NULL ? own_note->step : NO_STEP, false);
 	LWLockRelease(ef_shared->lock);
 }
 

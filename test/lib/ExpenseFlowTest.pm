@@ -12,7 +12,8 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(new_node processes wait_for_processes pids wait_for_runs wait_for start_after_crash
-  create_transfers start_transfers check_transfers long_tests session start_program start_client);
+  create_transfers start_transfers check_transfers long_tests session start_program start_client
+  unshare_mounts);
 
 # While a server recovers psql may end before it has read its query, of which IPC::Run dies.  Who polls asks again.
 {
@@ -34,9 +35,9 @@ our @EXPORT = qw(new_node processes wait_for_processes pids wait_for_runs wait_f
 # A server that preloads the library, not started.
 sub new_node
 {
-	my ($name, $settings) = @_;
+	my ($name, $settings, @initdb) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(allows_streaming => 1);
+	$node->init(allows_streaming => 1, extra => \@initdb);
 	$node->append_conf(
 		'postgresql.conf', qq{
 shared_preload_libraries = 'expense_flow'
@@ -211,6 +212,14 @@ sub start_after_crash
 		usleep(100_000);
 	}
 	return 0;
+}
+
+# What runs a command where it may mount: in a namespace of its own unless one is root, which a server must not be.
+# Nothing where that is not to be had.
+sub unshare_mounts
+{
+	my @unshare = qw(unshare --user --map-current-user --keep-caps --mount);
+	return PostgreSQL::Test::Utils::run_log([ @unshare, qw(sh -c), 'mount -t tmpfs -o size=1m none /tmp' ]) ? @unshare : ();
 }
 
 # How long a test under random faults goes on, in seconds.

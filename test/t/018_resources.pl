@@ -39,10 +39,8 @@ sub outcome
 
 SKIP:
 {
-	# A mount needs a namespace of its own unless one is root, which a server must not be.
-	my @unshare = qw(unshare --user --map-current-user --keep-caps --mount);
-	skip 'no namespace for a small disk (unshare --user --mount)', 10
-	  unless PostgreSQL::Test::Utils::run_log([ @unshare, qw(sh -c), 'mount -t tmpfs -o size=1m none /tmp' ]);
+	my @unshare = unshare_mounts();
+	skip 'no namespace for a small disk (unshare --user --mount)', 10 unless @unshare;
 
 	my $node = new_node('disk', "expense_flow.workers = 2\n");
 	my $disk = $node->basedir . '/disk';
