@@ -282,13 +282,13 @@ read_reader_config(AslCompiler *compiler, const AslTree *value, void *target)
 static void
 read_reader_resource(AslCompiler *compiler, const AslTree *value, void *target)
 {
-	asl_read_uri(compiler, value, &((AslStateBody *) target)->state->item_reader);
+	asl_read_reader_resource(compiler, value, &((AslStateBody *) target)->state->item_reader);
 }
 
 static void
 read_writer_resource(AslCompiler *compiler, const AslTree *value, void *target)
 {
-	asl_read_uri(compiler, value, &((AslStateBody *) target)->state->result_writer);
+	asl_read_writer_resource(compiler, value, &((AslStateBody *) target)->state->result_writer);
 }
 
 static const AslField reader_fields[] = {
@@ -506,46 +506,6 @@ check_wait(AslCompiler *compiler, const AslTree *tree)
 		asl_problem(compiler, tree, "one of \"Seconds\", \"SecondsPath\", \"Timestamp\" and \"TimestampPath\" is missing");
 }
 
-/* What only one kind of resource has is a mistake where the resource is known to be of another one. */
-static void
-check_resource(AslCompiler *compiler, const AslTree *tree, const AslState *state)
-{
-	static const char *const kinds[] = {"sql:", "activity:", "signal:", "update:", "workflow:"};
-	static const struct
-	{
-		const char *name;
-		const char *kind;
-		const char *what;
-	}			fields[] =
-	{
-		{"ParentClosePolicy", "workflow:", "starts a workflow"},
-		{"WorkflowId", "workflow:", "starts a workflow"},
-		{"WorkflowIdPath", "workflow:", "starts a workflow"},
-		{"WorkflowVersion", "workflow:", "starts a workflow"},
-		{"WaitForResult", "workflow:", "starts a workflow"},
-		{"Validator", "update:", "waits for an update"},
-		{"Respond", "update:", "waits for an update"},
-	};
-	const char *kind = NULL;
-
-	for (int i = 0; state->resource != NULL && i < lengthof(kinds); i++)
-	{
-		if (strncmp(state->resource, kinds[i], strlen(kinds[i])) == 0)
-			kind = kinds[i];
-	}
-	if (kind == NULL)
-		return;
-	if (strcmp(state->resource, "workflow:") == 0)
-		asl_problem(compiler, asl_tree_field(tree, "Resource"), "must name a workflow");
-	for (int i = 0; i < lengthof(fields); i++)
-	{
-		const AslTree *field = asl_tree_field(tree, fields[i].name);
-
-		if (field != NULL && strcmp(kind, fields[i].kind) != 0)
-			asl_problem(compiler, field, "only allowed with a resource that %s", fields[i].what);
-	}
-}
-
 /* What all states have in common with compensations. */
 static void
 check_work(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
@@ -554,7 +514,7 @@ check_work(AslCompiler *compiler, const AslTree *tree, const AslStateBody *body)
 
 	asl_check_exclusions(compiler, tree, state_exclusions, lengthof(state_exclusions), 1 << state->type);
 	if (state->type == ASL_TASK)
-		check_resource(compiler, tree, state);
+		asl_check_resource(compiler, tree, state->resource);
 	if (body->timeout.given && body->heartbeat.given && body->heartbeat.value >= body->timeout.value)
 		asl_problem(compiler, asl_tree_field(tree, "HeartbeatSeconds"), "must be smaller than \"TimeoutSeconds\"");
 	state->has_timeout = body->timeout.given || body->timeout.path;

@@ -92,7 +92,6 @@ extern void asl_read_ignored_object(AslCompiler *compiler, const AslTree *value,
 extern void asl_read_value(AslCompiler *compiler, const AslTree *value, void *target);	/* const AslTree * */
 extern void asl_read_text(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
 extern void asl_read_uri(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
-extern void asl_read_sql_function(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
 extern void asl_read_boolean(AslCompiler *compiler, const AslTree *value, void *target);	/* bool */
 extern void asl_read_positive(AslCompiler *compiler, const AslTree *value, void *target);	/* AslAmount */
 extern void asl_read_non_negative(AslCompiler *compiler, const AslTree *value, void *target);	/* AslAmount */
@@ -113,6 +112,15 @@ extern void asl_read_instant_path(AslCompiler *compiler, const AslTree *value, v
 /* ---- compile.c ---- */
 
 extern void asl_read_next(AslCompiler *compiler, const AslTree *value, void *target);	/* int */
+
+/* ---- resource.c ---- */
+
+extern void asl_read_sql_function(AslCompiler *compiler, const AslTree *value, void *target);	/* char * */
+extern void asl_read_reader_resource(AslCompiler *compiler, const AslTree *value, void *target); /* char * */
+extern void asl_read_writer_resource(AslCompiler *compiler, const AslTree *value, void *target); /* char * */
+
+/* Of a Task or a compensation; resource is what its field Resource says, NULL where that is no string. */
+extern void asl_check_resource(AslCompiler *compiler, const AslTree *tree, const char *resource);
 
 /* ---- choice.c, retry.c: readers of a state's fields; the target is its body ---- */
 

@@ -162,24 +162,6 @@ asl_read_uri(AslCompiler *compiler, const AslTree *value, void *target)
 		asl_problem(compiler, value, "must not be empty");
 }
 
-/* sql:schema.function, of which what follows the colon is kept. */
-void
-asl_read_sql_function(AslCompiler *compiler, const AslTree *value, void *target)
-{
-	const char *prefix = "sql:";
-	const char *function;
-	const char *dot;
-
-	if (!asl_expect(compiler, value, ASL_TREE_STRING))
-		return;
-	function = value->text + strlen(prefix);
-	if (strncmp(value->text, prefix, strlen(prefix)) != 0 ||
-		(dot = strchr(function, '.')) == NULL || dot == function || dot[1] == '\0')
-		asl_problem(compiler, value, "must name a function as \"sql:schema.function\"");
-	else
-		*(char **) target = pstrdup(function);
-}
-
 void
 asl_read_boolean(AslCompiler *compiler, const AslTree *value, void *target)
 {

@@ -123,11 +123,13 @@ SELECT activity_call('sql:public.overload', '{"a": 1}');
 -- No such function, or none that can be called.
 SELECT activity_call('sql:public.is_not_there', '{"a": 1}');
 SELECT activity_call('sql:no_such_schema.f', '{"a": 1}');
-SELECT activity_call('sql:number', '{"n": 1}');
+SELECT expense_flow.create_resource_alias('test:activity:*', 'sql:*');
+SELECT activity_call('test:activity:number', '{"n": 1}');
 SELECT activity_call('sql:public.defaults', '{"b": 1}');
 SELECT activity_call('sql:public.defaults', '{"a": 1, "z": 1}');
 SELECT activity_call('sql:public.defaults', '[1]');
-SELECT activity_call('sql:"unterminated', '{}');
+SELECT activity_call('test:activity:"unterminated', '{}');
+SELECT expense_flow.drop_resource_alias('test:activity:*');
 CREATE PROCEDURE a_procedure() LANGUAGE plpgsql AS 'BEGIN END';
 SELECT activity_call('sql:public.a_procedure');
 SELECT activity_call('sql:pg_catalog.sum', '{}');

@@ -48,14 +48,14 @@ SELECT run('"Type": "Pass", "End": true, "Parameters": {"d.$": "$.b"}', '{"a": 1
 SELECT run('"Type": "Pass", "End": true, "Parameters": {"d.$": "$.b"}, "Result": 1', '{"a": 1}') ->> 'Error';
 
 -- ---- every stage of a Task ----
-SELECT jsonb_pretty(test_state(machine('"Type": "Task", "Resource": "sql:f", "End": true,
+SELECT jsonb_pretty(test_state(machine('"Type": "Task", "Resource": "sql:s.f", "End": true,
 	"InputPath": "$.in", "Parameters": {"p.$": "$.x"}, "ResultSelector": {"s.$": "$.r", "from.$": "$$.Execution.Id"},
 	"ResultPath": "$.out", "OutputPath": "$.out", "Assign": {"seen.$": "$.r", "before.$": "$old"}'),
 	'A', '{"in": {"x": 1}}', '{"r": 2}', '{"old": 3}', '{"Execution": {"Id": "e"}}'));
-SELECT run('"Type": "Task", "Resource": "sql:f", "End": true', '{"in": 1}', '{"r": 2}');
-SELECT run('"Type": "Task", "Resource": "sql:f", "End": true, "ResultSelector": {"s.$": "$.nothing"}', '{"in": 1}', '{"r": 2}') ->> 'Error';
-SELECT run('"Type": "Task", "Resource": "sql:f", "End": true, "ResultPath": "$.a[0]"', '{"a": [1, 2]}', '{"r": 2}');
-SELECT test_state('{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "sql:f", "Next": "B"}, "B": {"Type": "Succeed"}}}', 'A', '1') ->> 'next';
+SELECT run('"Type": "Task", "Resource": "sql:s.f", "End": true', '{"in": 1}', '{"r": 2}');
+SELECT run('"Type": "Task", "Resource": "sql:s.f", "End": true, "ResultSelector": {"s.$": "$.nothing"}', '{"in": 1}', '{"r": 2}') ->> 'Error';
+SELECT run('"Type": "Task", "Resource": "sql:s.f", "End": true, "ResultPath": "$.a[0]"', '{"a": [1, 2]}', '{"r": 2}');
+SELECT test_state('{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "sql:s.f", "Next": "B"}, "B": {"Type": "Succeed"}}}', 'A', '1') ->> 'next';
 
 -- ---- Assign ----
 SELECT show('variables', '"Type": "Pass", "End": true, "Assign": {"a": 1, "b.$": "$.x", "swap.$": "$kept", "kept": [true]}', '{"x": "y"}', NULL, '{"kept": 0, "other": null}');
@@ -81,22 +81,22 @@ SELECT f AS fail, show('failsWith', '"Type": "Fail"' || f, '{"e": "E", "n": 1}')
 		', "ErrorPath": "$.n"', ', "ErrorPath": "$.missing"', ', "CausePath": "States.ArrayLength($.e)"']) WITH ORDINALITY u (f, n) ORDER BY n;
 
 -- ---- timeouts of a Task ----
-SELECT t AS task, show('timeout', '"Type": "Task", "Resource": "sql:f", "End": true' || t, '{"t": 7, "h": 2, "zero": 0, "text": "7"}') AS timeout,
-	   show('heartbeat', '"Type": "Task", "Resource": "sql:f", "End": true' || t, '{"t": 7, "h": 2, "zero": 0, "text": "7"}') AS heartbeat
+SELECT t AS task, show('timeout', '"Type": "Task", "Resource": "sql:s.f", "End": true' || t, '{"t": 7, "h": 2, "zero": 0, "text": "7"}') AS timeout,
+	   show('heartbeat', '"Type": "Task", "Resource": "sql:s.f", "End": true' || t, '{"t": 7, "h": 2, "zero": 0, "text": "7"}') AS heartbeat
 	FROM unnest(ARRAY['', ', "TimeoutSeconds": 60, "HeartbeatSeconds": 10', ', "TimeoutSecondsPath": "$.t", "HeartbeatSecondsPath": "$.h"',
 		', "Parameters": {}, "TimeoutSecondsPath": "$.t"', ', "InputPath": "$.t", "TimeoutSecondsPath": "$"',
 		', "TimeoutSecondsPath": "$.zero"', ', "TimeoutSecondsPath": "$.text"', ', "HeartbeatSecondsPath": "$.missing"']) WITH ORDINALITY u (t, n) ORDER BY n;
 
 -- ---- the size of payloads, as compact text ----
 SELECT l AS limit, test_state(machine('"Type": "Pass", "End": true'), 'A', '{"a": "xyz"}', NULL, NULL, NULL, l) ->> 'Error' FROM unnest('{0,11,10}'::int[]) l;
-SELECT test_state(machine('"Type": "Task", "Resource": "sql:f", "End": true, "ResultPath": null'), 'A', '{}', to_jsonb(repeat('x', 100)), NULL, NULL, 100) ->> 'Error';
+SELECT test_state(machine('"Type": "Task", "Resource": "sql:s.f", "End": true, "ResultPath": null'), 'A', '{}', to_jsonb(repeat('x', 100)), NULL, NULL, 100) ->> 'Error';
 SELECT test_state(machine('"Type": "Pass", "End": true, "Parameters": {"a.$": "$", "b.$": "$"}, "OutputPath": null'), 'A', to_jsonb(repeat('x', 60)), NULL, NULL, NULL, 100) ->> 'Error';
 
 -- ---- Retry: the seconds before each attempt, and where it goes in the end ----
 CREATE FUNCTION retry(retriers text, VARIADIC errors text[]) RETURNS jsonb
 	LANGUAGE sql AS $$
 	SELECT asl_states.test_retry(('{"StartAt": "A", "States": {
-		"A": {"Type": "Task", "Resource": "sql:f", "Next": "Done", "Retry": [' || retriers || '],
+		"A": {"Type": "Task", "Resource": "sql:s.f", "Next": "Done", "Retry": [' || retriers || '],
 			  "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught", "ResultPath": null}]},
 		"Done": {"Type": "Succeed"}, "Caught": {"Type": "Succeed"}}}')::json, 'A', '{}', errors) - 'output';
 $$;
@@ -128,7 +128,7 @@ SELECT e AS error, string_agg(n || '=' || (jsonb_array_length(retry(format('{"Er
 CREATE FUNCTION catch(catchers text, input jsonb, error text) RETURNS jsonb
 	LANGUAGE sql AS $$
 	SELECT asl_states.test_retry(('{"StartAt": "A", "States": {
-		"A": {"Type": "Task", "Resource": "sql:f", "Next": "One", "OutputPath": "$.never", "Catch": [' || catchers || ']},
+		"A": {"Type": "Task", "Resource": "sql:s.f", "Next": "One", "OutputPath": "$.never", "Catch": [' || catchers || ']},
 		"One": {"Type": "Pass", "Next": "Two"}, "Two": {"Type": "Succeed"}}}')::json, 'A', input, ARRAY[error]) - 'delays';
 $$;
 SELECT catch('', '{}', 'E');
@@ -182,7 +182,7 @@ SELECT plan(', "ItemSelector": {"v.$": "$.missing"}, "ItemBatcher": {"MaxItemsPe
 SELECT b, plan(format(', "ItemBatcher": {"MaxInputBytesPerBatch": %s}', b), '["aaaa", "bbbb", "cccc", "d"]') #> '{items}' FROM unnest('{25,24,36,35}'::int[]) WITH ORDINALITY u (b, n) ORDER BY n;
 SELECT plan(', "ItemBatcher": {"MaxInputBytesPerBatch": 17}', '["d", "aaaa"]') ->> 'Cause';
 -- what an ItemReader read
-SELECT plan(', "ItemReader": {"Resource": "sql:f"}', '{}', '[7, 8]') -> 'items';
+SELECT plan(', "ItemReader": {"Resource": "sql:s.f"}', '{}', '[7, 8]') -> 'items';
 
 \set VERBOSITY terse
 SET client_min_messages = warning;

@@ -55,7 +55,7 @@ SELECT * FROM problems('{"StartAt": "A", "States": {
 	"A": {"Type": "Pass", "End": true}, "B": {"Type": "Pass", "Next": "C"}, "C": {"Type": "Pass", "Next": "B"}}}');
 SELECT * FROM problems('{"StartAt": "A", "States": {
 	"A": {"Type": "Choice", "Choices": [{"Variable": "$.a", "IsNull": true, "Next": "B"}], "Default": "C"},
-	"B": {"Type": "Task", "Resource": "sql:f", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}], "End": true},
+	"B": {"Type": "Task", "Resource": "sql:s.f", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "D"}], "End": true},
 	"C": {"Type": "Fail"}, "D": {"Type": "Succeed"}}}');
 -- the length of a name is counted in characters
 SELECT left(path, 12), problem FROM problems(
@@ -89,7 +89,7 @@ SELECT t.type, p.path, p.problem
 	FROM unnest('{Pass,Task,Choice,Wait,Succeed,Fail,Parallel,Map}'::text[]) WITH ORDINALITY t (type, n),
 		 LATERAL state_problems(format('"Type": "%s", "Comment": "c", "InputPath": "$.a", "OutputPath": null,
 			"ResultPath": "$.r", "Parameters": {}, "ResultSelector": {}, "Assign": {}, "End": true,
-			"Retry": [], "Catch": [], "Result": 1, "Resource": "sql:f", "TimeoutSeconds": 2, "Credentials": {},
+			"Retry": [], "Catch": [], "Result": 1, "Resource": "sql:s.f", "TimeoutSeconds": 2, "Credentials": {},
 			"Choices": [{"Variable": "$.a", "IsNull": true, "Next": "A"}], "Default": "A", "Seconds": 1,
 			"Error": "e", "CausePath": "$.c", "Branches": [], "MaxConcurrency": 1, "Compensate": {},
 			"Iterator": {"StartAt": "I", "States": {"I": {"Type": "Succeed"}}}', t.type)) WITH ORDINALITY p (path, problem, n)
@@ -102,13 +102,13 @@ SELECT * FROM state_problems('"Type": "Pass", "End": true, "ResultPath": "$var.x
 SELECT * FROM state_problems('"Type": "Pass", "End": true, "ResultPath": "$.a[?(@.b)]"');
 SELECT * FROM state_problems('"Type": "Task", "End": true');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "", "ResultSelector": [], "Credentials": null');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 1.5, "HeartbeatSeconds": "9"');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 10, "TimeoutSecondsPath": "$.t", "HeartbeatSecondsPath": "$.*"');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 10, "HeartbeatSeconds": 10');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "TimeoutSeconds": 1e1, "HeartbeatSeconds": 9');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:f", "Compensate": {"Resource": "sql:g"}, "ParentClosePolicy": "ABANDON",
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "TimeoutSeconds": 1.5, "HeartbeatSeconds": "9"');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "TimeoutSeconds": 10, "TimeoutSecondsPath": "$.t", "HeartbeatSecondsPath": "$.*"');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "TimeoutSeconds": 10, "HeartbeatSeconds": 10');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "TimeoutSeconds": 1e1, "HeartbeatSeconds": 9');
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:f", "Compensate": {"Resource": "sql:s.g"}, "ParentClosePolicy": "ABANDON",
 	"ScheduleToStartSeconds": 1, "StartToCloseSeconds": 2, "ScheduleToCloseSeconds": 3');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": "sql:g", "ParentClosePolicy": "NEVER",
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "Compensate": "sql:g", "ParentClosePolicy": "NEVER",
 	"ScheduleToStartSeconds": 0, "Validator": {}, "Respond": 1');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "update:f", "Validator": "sql:v", "Respond": "C"');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "update:f", "Validator": "sql:s.v", "Respond": "A"');
@@ -117,12 +117,32 @@ SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "signal:f
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "arn:f", "WorkflowId": "w", "WorkflowVersion": 2, "WaitForResult": false');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "workflow:", "WorkflowId": "", "WorkflowIdPath": "$.*", "WorkflowVersion": 3000000000, "WaitForResult": "no"');
 SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "signal:f", "WorkflowId": "w", "WaitForResult": true');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": {"Resource": "sql:g", "Comment": "undo", "Register": "Before",
+
+-- What begins with one of our own kinds must be a name of that kind; anything else is an alias's.
+SELECT r AS resource, problem
+FROM unnest(ARRAY['sql:', 'sql:f', 'sql:a.', 'sql:.f', 'sql:a.b.c', 'sql:s.f()', 'sql:"S".f(1)', 'sql:s."f', 'sql:"".f', 'sql:s.waitForTaskToken', 'sql:.waitForTaskToken',
+	'activity:', 'activity:x', 'activity:q/', 'activity:/x', 'activity:q/x.waitForTaskToken', 'signal:', 'signal:a,', 'signal:,a', 'signal:a,,b', 'signal:x.waitForTaskToken',
+	'update:', 'update:a,', 'update:x.waitForTaskToken', 'workflow:', 'workflow:x.waitForTaskToken']) WITH ORDINALITY AS u (r, n),
+	 state_problems('"Type": "Task", "End": true, "Resource": ' || to_json(r)) AS p
+ORDER BY n;
+SELECT r AS accepted
+FROM unnest(ARRAY['sql:s.f', 'sql:S.F', 'sql:"S"."f()"', 'sql:"a.b".c', 'sql:s.f.waitForTaskToken', 'activity:q/a', 'activity:q/a/b', 'signal:a', 'signal:a,b c', 'update:a,b', 'workflow:w',
+	'sq:', 'sql', 'arn:aws:lambda:us-east-1:123456789012:function:f', 'arn:aws:states:::sqs:sendMessage.waitForTaskToken', 'arn:signal:']) WITH ORDINALITY AS u (r, n)
+WHERE NOT EXISTS (SELECT FROM state_problems('"Type": "Task", "End": true, "Resource": ' || to_json(r)))
+ORDER BY n;
+SELECT r AS resource, p.*
+FROM unnest(ARRAY['sql:f', 'sql:s.f.waitForTaskToken', 'signal:s', 'sql:s.f', 'arn:f']) WITH ORDINALITY AS u (r, n),
+	 state_problems(format('"Type": "Map", "End": true, "ItemReader": {"Resource": %1$s}, "ResultWriter": {"Resource": %1$s}, "ItemProcessor": {
+		"StartAt": "B", "States": {"B": {"Type": "Task", "Resource": %1$s, "End": true, "Compensate": {"Resource": %1$s}}}}', to_json(r))) AS p
+ORDER BY n, path;
+SELECT expense_flow.create_workflow('asl_validate', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "sql:f", "End": true}}}');
+
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "Compensate": {"Resource": "sql:s.g", "Comment": "undo", "Register": "Before",
 	"Parameters": {"a.$": "$.a"}, "TimeoutSeconds": 5, "Retry": [{"ErrorEquals": ["States.ALL"]}]}');
-SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:f", "Compensate": {"Register": "Never", "Parameters": {"a.$": 1}, "Catch": [],
+SELECT * FROM state_problems('"Type": "Task", "End": true, "Resource": "sql:s.f", "Compensate": {"Register": "Never", "Parameters": {"a.$": 1}, "Catch": [],
 	"Retry": [{}], "Next": "A", "Compensate": {}}');
 SELECT * FROM expense_flow.validate_workflow('{"StartAt": "A", "CompensationOrder": "Random", "States": {
-	"A": {"Type": "Task", "Resource": "sql:f", "Compensate": {"Resource": "sql:g"}, "Next": "A/Compensate"},
+	"A": {"Type": "Task", "Resource": "sql:s.f", "Compensate": {"Resource": "sql:s.g"}, "Next": "A/Compensate"},
 	"A/Compensate": {"Type": "Pass", "End": true}}}');
 SELECT * FROM state_problems('"Type": "Wait", "End": true');
 SELECT * FROM state_problems('"Type": "Wait", "End": true, "Seconds": -1');
@@ -165,8 +185,8 @@ SELECT count(*) AS problems FROM moving_problems('"Type": "Choice", "Choices": [
 	{"Variable": "$.a", "StringMatches": "a\\", "Next": "B"}]');
 
 -- ---- Retry and Catch ----
-SELECT * FROM moving_problems('"Type": "Task", "Resource": "sql:f", "Next": "B", "Retry": {}, "Catch": "all"');
-SELECT * FROM moving_problems('"Type": "Task", "Resource": "sql:f", "Next": "B",
+SELECT * FROM moving_problems('"Type": "Task", "Resource": "sql:s.f", "Next": "B", "Retry": {}, "Catch": "all"');
+SELECT * FROM moving_problems('"Type": "Task", "Resource": "sql:s.f", "Next": "B",
 	"Retry": [
 		{}, 1, {"ErrorEquals": []}, {"ErrorEquals": "States.ALL"}, {"ErrorEquals": [1, null]},
 		{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["a", "States.ALL"]},
@@ -175,7 +195,7 @@ SELECT * FROM moving_problems('"Type": "Task", "Resource": "sql:f", "Next": "B",
 		{"ErrorEquals": ["States.ALL"], "Next": "B"},
 		{"ErrorEquals": ["a"]}, {"ErrorEquals": ["a"], "Next": "C", "ResultPath": "$$.a", "Assign": []},
 		{"Error Equals": ["a"], "Next": "B", "MaxAttempts": 1}]');
-SELECT count(*) AS problems FROM moving_problems('"Type": "Task", "Resource": "sql:f", "Next": "B",
+SELECT count(*) AS problems FROM moving_problems('"Type": "Task", "Resource": "sql:s.f", "Next": "B",
 	"Retry": [
 		{"ErrorEquals": ["a", "States.Timeout", "States.Unheard.Of"], "IntervalSeconds": 3, "MaxAttempts": 0, "BackoffRate": 1,
 		 "MaxDelaySeconds": 1, "JitterStrategy": "FULL", "Comment": "c"},
@@ -202,9 +222,9 @@ SELECT * FROM state_problems('"Type": "Map", "End": true, "ItemProcessor": {"Sta
 SELECT count(*) AS problems FROM state_problems('"Type": "Map", "End": true, "ItemsPath": "$$.Execution.Input.items",
 	"ItemProcessor": {"Comment": "c", "StartAt": "X", "States": {"X": {"Type": "Succeed"}}, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
 	"ItemSelector": {"v.$": "$$.Map.Item.Value"}, "MaxConcurrency": 0, "ToleratedFailurePercentage": 12.5, "ToleratedFailureCountPath": "$n",
-	"ItemReader": {"Resource": "sql:f", "Parameters": {"a.$": "$.a"}, "ReaderConfig": {"MaxItems": 10, "InputType": "JSON"}},
+	"ItemReader": {"Resource": "sql:s.f", "Parameters": {"a.$": "$.a"}, "ReaderConfig": {"MaxItems": 10, "InputType": "JSON"}},
 	"ItemBatcher": {"MaxItemsPerBatchPath": "$.n", "MaxInputBytesPerBatch": 100, "BatchInput": {"a": 1}},
-	"ResultWriter": {"Resource": "sql:t", "Parameters": {}, "WriterConfig": {}}, "Label": "items"');
+	"ResultWriter": {"Resource": "sql:s.t", "Parameters": {}, "WriterConfig": {}}, "Label": "items"');
 
 -- ---- Assign ----
 SELECT * FROM state_problems('"Type": "Pass", "End": true, "Assign": {"ok": 1, "größe.$": "$", "1st": 1, "a-b": 2, "": 3, "states": 4, "x": {"not a name": 1}, "x.$": "$.y"}');
@@ -224,7 +244,7 @@ SELECT * FROM problems('{"StartAt": "A", "States": {
 	"C": {"Type": "Pass", "QueryLanguage": "JSONPath", "End": 0}}}');
 
 -- fields of the other language
-SELECT * FROM state_problems('"Type": "Task", "Resource": "sql:f", "End": true, "Arguments": {}, "Output": 1, "Items": []');
+SELECT * FROM state_problems('"Type": "Task", "Resource": "sql:s.f", "End": true, "Arguments": {}, "Output": 1, "Items": []');
 SELECT * FROM moving_problems('"Type": "Choice", "Choices": [{"Condition": true, "Next": "B"}]');
 
 -- ---- the text itself ----
