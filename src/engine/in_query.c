@@ -20,6 +20,7 @@
 
 #include "engine/advance.h"
 #include "engine/engine.h"
+#include "engine/history.h"
 #include "engine/store.h"
 #include "errcodes.h"
 
@@ -33,14 +34,36 @@ typedef struct DueBranches
 	TimestampTz read_at;
 } DueBranches;
 
-static void
-wait_until(TimestampTz until)
+/* Nobody could send anything to a run that nobody sees. */
+pg_noreturn static void
+waits_for_ever(const EfBranch *branch)
 {
-	if (until == DT_NOEND)
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_FAILED),
-				 errmsg("the workflow waits for ever")));
-	ef_sleep_until(until);
+	StringInfoData addresses;
+	int			i;
+
+	initStringInfo(&addresses);
+	for (i = 0; branch->status == EF_BRANCH_AWAITING && i < branch->nawaits; i++)
+		appendStringInfo(&addresses, "%s\"%s\"", i > 0 ? " or " : "", branch->awaits[i]);
+	ereport(ERROR,
+			(errcode(EF_ERRCODE_RUN_FAILED),
+			 errmsg("workflow \"%s\" waits for ever in state \"%s\"", branch->run.workflow->name, branch->state->name),
+			 addresses.len > 0 ?
+			 errdetail("It waits for %s, and nobody can reach a run that run_workflow() keeps to its transaction.",
+					   addresses.data) : 0,
+			 errhint("Start it with start_workflow(), or give the state a TimeoutSeconds.")));
+}
+
+/* None of the run's branches ever becomes due: tell of the first of those that wait. */
+pg_noreturn static void
+all_wait_for_ever(const EfRun *run)
+{
+	EfBranchKey key;
+	EfBranch	branch = {0};
+
+	ef_branch_create_contexts(&branch, CurrentMemoryContext);
+	if (!ef_store_awaiting_branch_of_run(&run->run_id, &key) || !ef_store_load_branch(&key, &branch))
+		elog(ERROR, "workflow \"%s\" has no branch that could go on", run->workflow->name);
+	waits_for_ever(&branch);
 }
 
 /* The next one.  Of those that are not due yet only the first is of use: others may become due before the second. */
@@ -55,9 +78,7 @@ next_due(DueBranches *due, const EfRun *run)
 	due->count = ef_store_due_branches_of_run(&run->run_id, due->branches, BATCH_SIZE);
 	due->next = 1;
 	if (due->count == 0)
-		ereport(ERROR,
-				(errcode(EF_ERRCODE_RUN_FAILED),
-				 errmsg("workflow \"%s\" waits for ever", run->workflow->name)));
+		all_wait_for_ever(run);
 	return &due->branches[0];
 }
 
@@ -70,7 +91,7 @@ load_next(DueBranches *due, EfBranch *branch)
 	do
 	{
 		next = next_due(due, &run);
-		wait_until(next->due_at);
+		ef_sleep_until(next->due_at);
 		ef_branch_delete_contexts(branch);
 		ef_branch_create_contexts(branch, CurrentMemoryContext);
 	} while (!ef_store_load_branch(&next->key, branch));
@@ -89,8 +110,10 @@ ef_advance_to_end(EfBranch *branch, EfEnd *end)
 			break;
 		if (branch->has_row)
 			load_next(&due, branch);
+		else if (branch->due_at == DT_NOEND)
+			waits_for_ever(branch);
 		else
-			wait_until(branch->due_at);
+			ef_sleep_until(branch->due_at);
 	}
 	if (due.branches)
 		pfree(due.branches);

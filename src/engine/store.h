@@ -168,6 +168,9 @@ extern void ef_store_cancel_children(const pg_uuid_t *run_id, int32 parent_id, c
 /* The branches of a run that are due some time, by due time; returns how many there are. */
 extern int	ef_store_due_branches_of_run(const pg_uuid_t *run_id, EfDueBranch *branches, int max);
 
+/* The first branch of a run that waits for a message; false if none does. */
+extern bool ef_store_awaiting_branch_of_run(const pg_uuid_t *run_id, EfBranchKey *key);
+
 /*
  * Branches due at or before a time of runs that a role may drive, by due time, after a certain one (NULL: from
  * the start).

@@ -68,6 +68,24 @@ ef_store_due_branches_of_run(const pg_uuid_t *run_id, EfDueBranch *branches, int
 	return read_due_branches(&statement, &args, InvalidSnapshot, branches);
 }
 
+bool
+ef_store_awaiting_branch_of_run(const pg_uuid_t *run_id, EfBranchKey *key)
+{
+	static EfStatement statement = {
+		"SELECT run_id, branch_id, due_at FROM expense_flow.branch WHERE run_id" EQ "$1 AND status" EQ "'M'"
+		" ORDER BY branch_id LIMIT 1",
+		1, {UUIDOID}
+	};
+	EfArguments args = {0};
+	EfDueBranch branch;
+
+	ef_add_uuid(&args, run_id);
+	if (read_due_branches(&statement, &args, InvalidSnapshot, &branch) == 0)
+		return false;
+	*key = branch.key;
+	return true;
+}
+
 int
 ef_store_due_branches_of_role(Oid role, TimestampTz until, const EfDueBranch *after,
 							  Snapshot snapshot, EfDueBranch *branches, int max)

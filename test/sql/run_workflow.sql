@@ -69,6 +69,21 @@ SELECT expense_flow.create_workflow('run_retry', '{"StartAt": "A", "States": {"A
 SELECT expense_flow.run_workflow('run_retry');
 SELECT expense_flow.create_workflow('run_timeout', '{"StartAt": "A", "TimeoutSeconds": 1, "States": {"A": {"Type": "Wait", "Seconds": 100, "End": true}}}');
 SELECT expense_flow.run_workflow('run_timeout');
+-- Nobody could send it a signal or an update: which state would wait, and for what.
+SELECT expense_flow.create_workflow('run_ask', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "signal:go,stop", "End": true}}}');
+SELECT expense_flow.run_workflow('run_ask');
+SELECT expense_flow.create_workflow('run_ask', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "update:set", "End": true}}}');
+SELECT expense_flow.run_workflow('run_ask');
+SELECT expense_flow.create_workflow('run_ask_twice', '{"StartAt": "P", "States": {"P": {"Type": "Parallel", "End": true, "Branches": [
+	{"StartAt": "B", "States": {"B": {"Type": "Pass", "End": true}}},
+	{"StartAt": "C", "States": {"C": {"Type": "Task", "Resource": "signal:go", "End": true}}},
+	{"StartAt": "D", "States": {"D": {"Type": "Task", "Resource": "signal:stop", "End": true}}}]}}}');
+SELECT expense_flow.run_workflow('run_ask_twice');
+SELECT expense_flow.create_workflow('run_parent', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "workflow:run_ask_twice", "End": true}}}');
+SELECT expense_flow.run_workflow('run_parent');
+SELECT expense_flow.create_workflow('run_ask', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "signal:go", "TimeoutSeconds": 1, "End": true}}}');
+SELECT expense_flow.run_workflow('run_ask');
+
 -- The caller's own timeout cancels it, as any statement.
 SET statement_timeout = '200ms';
 SELECT expense_flow.run_workflow('run_wait', '"waited"');
