@@ -32,8 +32,10 @@
  * What an operator does puts nobody under suspicion for long: a kill -9 of the
  * postmaster takes this memory with it, an immediate shutdown excuses everybody,
  * and a kill -9 of workers would have to meet the same step three times in a row.
- * For the same reason nothing is counted where the postmaster does not restart the
- * server itself (restart_after_crash = off).
+ *
+ * Where the postmaster does not restart the server itself (restart_after_crash = off),
+ * it ends after a crash, and whoever supervises it starts it again.  So it leaves the
+ * suspects in a small file when it ends by itself, for the next one to read.
  *
  * The notes are written by their worker and read by the postmaster when no child
  * is left.  The suspects are guarded by EfShared.lock, not by a lock in here that
@@ -44,8 +46,13 @@
 #include "postgres.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "port/pg_crc32c.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
@@ -87,6 +94,17 @@ typedef struct Memory
 	Note		notes[FLEXIBLE_ARRAY_MEMBER];
 } Memory;
 
+/* What the postmaster leaves to the next one. */
+#define SUSPECTS_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/expense_flow.suspects"
+#define SUSPECTS_FILE_FORMAT 0xEF150001
+
+typedef struct SuspectsFile
+{
+	uint32		format;
+	pg_crc32c	crc;			/* of what follows */
+	Suspect		suspects[MAX_SUSPECTS];
+} SuspectsFile;
+
 /* setting */
 int			ef_crash_retry_delay = 5000;
 
@@ -96,6 +114,7 @@ static volatile Note *own_note = NULL;
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
 static void note_panic(ErrorData *edata);
+static void leave_suspects(int code, Datum arg);
 
 /*
  * Not shared memory of the server's, which would be released with the rest.
@@ -121,6 +140,10 @@ ef_crash_init(int ndatabases)
 
 	prev_emit_log_hook = emit_log_hook;
 	emit_log_hook = note_panic;
+
+	/* Its children forget this when they are forked. */
+	if (IsPostmasterEnvironment)
+		on_proc_exit(leave_suspects, (Datum) 0);
 }
 
 /* ---- notes ---- */
@@ -232,13 +255,11 @@ suspect_branch(Oid database, const EfBranchKey *key, int32 step, bool blameless)
 	suspect->not_before = 0;
 }
 
-void
-ef_crash_collect(void)
+static void
+read_notes(void)
 {
 	int			i;
 
-	if (memory == NULL)
-		return;
 	for (i = 0; i < memory->nnotes; i++)
 	{
 		Note	   *note = &memory->notes[i];
@@ -247,6 +268,91 @@ ef_crash_collect(void)
 			suspect_branch(note->database, &note->key, note->step, note->blameless);
 		note->valid = false;
 	}
+}
+
+/* ---- the end of the postmaster, and the next one ---- */
+
+static pg_crc32c
+suspects_crc(const SuspectsFile *file)
+{
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, file->suspects, sizeof(file->suspects));
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+/*
+ * In the postmaster, whose last action this is: so nothing here may raise an error.  It ends with code 0 when it was
+ * told to, which excuses everybody.
+ */
+static void
+leave_suspects(int code, Datum arg)
+{
+	static SuspectsFile file;
+	FILE	   *stream;
+	bool		written;
+
+	if (code == 0)
+		return;
+	read_notes();
+	if (memory->nsuspects == 0)
+		return;
+	file.format = SUSPECTS_FILE_FORMAT;
+	memcpy(file.suspects, memory->suspects, sizeof(file.suspects));
+	file.crc = suspects_crc(&file);
+
+	stream = AllocateFile(SUSPECTS_FILE, PG_BINARY_W);
+	written = stream != NULL && fwrite(&file, sizeof(file), 1, stream) == 1;
+	if (stream != NULL && FreeFile(stream) != 0)
+		written = false;
+	if (!written)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not write file \"%s\": %m", SUSPECTS_FILE)));
+}
+
+/* What the last postmaster has left is good for this one only, whether it can be read or not. */
+static void
+find_suspects_left(void)
+{
+	static SuspectsFile file;
+	FILE	   *stream = AllocateFile(SUSPECTS_FILE, PG_BINARY_R);
+	bool		good;
+	int			i;
+
+	if (stream == NULL)
+		return;
+	good = fread(&file, sizeof(file), 1, stream) == 1 && file.format == SUSPECTS_FILE_FORMAT &&
+		EQ_CRC32C(file.crc, suspects_crc(&file));
+	FreeFile(stream);
+	(void) unlink(SUSPECTS_FILE);
+	if (!good)
+	{
+		ereport(LOG,
+				(errmsg("ignoring file \"%s\", which is damaged or of another version", SUSPECTS_FILE)));
+		return;
+	}
+	memcpy(memory->suspects, file.suspects, sizeof(file.suspects));
+	for (i = 0; i < MAX_SUSPECTS; i++)
+	{
+		if (OidIsValid(memory->suspects[i].database))
+			memory->nsuspects++;
+	}
+}
+
+void
+ef_crash_collect(void)
+{
+	static bool begun = false;
+
+	if (memory == NULL)
+		return;
+	if (!begun && IsPostmasterEnvironment)
+		find_suspects_left();
+	begun = true;
+	read_notes();
 }
 
 void

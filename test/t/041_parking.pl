@@ -177,5 +177,65 @@ foreach my $attempt (1 .. 5)
 }
 ok($node->poll_query_until('postgres', q{SELECT status = 'SUCCEEDED' FROM expense_flow.find_runs('long')}), 'long: terminated five times, and succeeded');
 
+# Where the server ends with each crash, to be started again by somebody, the crashes are counted as well.
+my $suspects = $node->data_dir . '/pg_stat/expense_flow.suspects';
+
+sub wait_for_end
+{
+	foreach (1 .. 1800)
+	{
+		return ok(1, 'the server has ended, and left its suspects') if -s $suspects && !-e $node->data_dir . '/postmaster.pid';
+		usleep(100_000);
+	}
+	return ok(0, 'the server has ended, and left its suspects');
+}
+
+# It may end before pg_ctl has seen that it runs.
+sub start_until_parked
+{
+	foreach (1 .. 1800)
+	{
+		last if slurp_file($log, $position) =~ /is parked/;
+		start_after_crash($node) unless -e $node->data_dir . '/postmaster.pid';
+		usleep(100_000);
+	}
+	return wait_until_paused('boom_off');
+}
+
+$node->append_conf('postgresql.conf', 'restart_after_crash = off');
+$node->restart;
+$node->safe_psql('postgres', q{
+	UPDATE fuse SET on_fire = true;
+	SELECT expense_flow.create_workflow('boom_off', '{"StartAt": "Boom", "States": {
+		"Boom": {"Type": "Task", "Resource": "sql:public.crash", "End": true}}}')});
+$position = -s $log;
+start('boom_off', 'SEGV');
+wait_for_end();
+start_until_parked();
+is(crashes(), 3, 'boom_off: three crashes');
+ok(!-e $suspects, 'what was left is read once');
+
+# A file that cannot be read counts for nothing.
+sub overwrite
+{
+	my ($path) = @_;
+	open my $file, '+<', $path or die $!;
+	seek $file, 20, 0;
+	print $file 'damaged';
+	close $file;
+	return;
+}
+
+foreach my $damage (sub { truncate $_[0], 100 }, \&overwrite)
+{
+	$position = -s $log;
+	$node->psql('postgres', q{SELECT expense_flow.resume_workflow('boom_off')});
+	wait_for_end();
+	$damage->($suspects);
+	start_until_parked();
+	like(slurp_file($log, $position), qr/ignoring file "pg_stat.expense_flow.suspects"/, 'a damaged file is ignored');
+	is(crashes(), 4, 'boom_off: one crash that is forgotten, and three');
+}
+
 $node->stop;
 done_testing();
