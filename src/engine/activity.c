@@ -307,7 +307,7 @@ do_work(Execution *exec)
 
 	if (call->body)
 		return call->body(call->finish_arg);
-	exec->function = ef_get_function(call->function, call->whole_input ? asl_jsonb_null() : call->input);
+	exec->function = ef_get_function(call->function, call->whole_input ? NULL : call->input);
 	if (call->take_row && exec->function->rows_text)
 		read_rows(exec);
 	else

@@ -75,6 +75,7 @@ typedef struct Keys
 {
 	int			count;
 	char	  **names;
+	const char *type;			/* of an input that has none, because it is no object; NULL: it is one */
 } Keys;
 
 typedef struct Candidate
@@ -92,6 +93,16 @@ typedef struct Candidate
 	char		kind;
 } Candidate;
 
+static const char *
+type_name(Jsonb *input)
+{
+	JsonbValue	scalar;
+
+	if (input == NULL)
+		return "jsonb";
+	return JsonbExtractScalar(&input->root, &scalar) ? JsonbTypeName(&scalar) : "array";
+}
+
 static void
 read_keys(Jsonb *input, Keys *keys)
 {
@@ -101,8 +112,12 @@ read_keys(Jsonb *input, Keys *keys)
 
 	keys->count = 0;
 	keys->names = NULL;
-	if (!JB_ROOT_IS_OBJECT(input))
+	keys->type = NULL;
+	if (input == NULL || !JB_ROOT_IS_OBJECT(input))
+	{
+		keys->type = type_name(input);
 		return;
+	}
 	keys->names = palloc(Max(JB_ROOT_COUNT(input), 1) * sizeof(char *));
 	iterator = JsonbIteratorInit(&input->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -232,6 +247,11 @@ no_function(const char *name, const Keys *keys, bool exists)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function %s does not exist", name)));
+	if (keys->type)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("no function %s takes an input of type %s", name, keys->type),
+				 errhint("It would get all of it as one argument of type jsonb.")));
 	initStringInfo(&list);
 	for (i = 0; i < keys->count; i++)
 		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", keys->names[i]);

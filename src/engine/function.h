@@ -45,6 +45,7 @@ typedef struct EfFunction
 
 /*
  * Find the function for the current user, and keep it for the next call; raises errors as the server does.
+ * input NULL: one that gets any input as a whole.
  * It stays as it is until ef_release_function(), which must follow (after an error too).
  */
 extern EfFunction *ef_get_function(const char *name, Jsonb *input);

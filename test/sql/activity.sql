@@ -128,6 +128,7 @@ SELECT activity_call('test:activity:number', '{"n": 1}');
 SELECT activity_call('sql:public.defaults', '{"b": 1}');
 SELECT activity_call('sql:public.defaults', '{"a": 1, "z": 1}');
 SELECT activity_call('sql:public.defaults', '[1]');
+SELECT activity_call('sql:public.defaults', input) FROM unnest('{"null",1,true,"\"a\"","{}"}'::jsonb[]) AS input;
 SELECT activity_call('test:activity:"unterminated', '{}');
 SELECT expense_flow.drop_resource_alias('test:activity:*');
 CREATE PROCEDURE a_procedure() LANGUAGE plpgsql AS 'BEGIN END';

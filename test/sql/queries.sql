@@ -180,6 +180,8 @@ SELECT query_workflow('query_1', 'unknown');
 SELECT query_workflow('query_1', '');
 SELECT query_workflow('query_2', 'unknown');
 SELECT query_workflow('query_1', 'missing');
+CREATE FUNCTION query_test.missing(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT a + b';
+SELECT query_workflow('query_1', 'missing');
 SELECT query_workflow('query_1', 'with "quotes"');
 SELECT query_workflow('query_1', 'args', to_jsonb(repeat('x', 10000000)));
 SELECT create_workflow('query_bad', '{"Queries": {"state": "sql:a.b", "a": "SELECT 1"}, "StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}');
