@@ -66,6 +66,7 @@ typedef struct Execution
 	ResourceOwner owner;
 	EfFunction *function;
 	const char *converting;		/* the argument whose value is being converted */
+	bool		finding;		/* the function is being looked for */
 	Oid			userid;			/* who we are when we are not the run's role */
 	int			sec_context;
 	int			nest_level;		/* of settings, while we are */
@@ -307,7 +308,9 @@ do_work(Execution *exec)
 
 	if (call->body)
 		return call->body(call->finish_arg);
+	exec->finding = true;
 	exec->function = ef_get_function(call->function, call->whole_input ? NULL : call->input);
+	exec->finding = false;
 	if (call->take_row && exec->function->rows_text)
 		read_rows(exec);
 	else
@@ -429,6 +432,19 @@ is_to_be_raised(const Execution *exec, const ErrorData *edata)
 	return ef_is_repeatable(edata->sqlerrcode) && count_repetition(exec->call->subject) <= MAX_REPETITIONS;
 }
 
+/* What the cause says besides the message: where the error is not the function's own, also how to avoid it. */
+static void
+describe(const Execution *exec, const ErrorData *edata)
+{
+	AslError   *failure = &exec->call->failure;
+
+	ef_failure_from_error(edata, failure);
+	if (exec->converting)
+		failure->cause = psprintf("argument \"%s\": %s", exec->converting, failure->cause);
+	if (exec->finding && edata->hint)
+		failure->cause = psprintf("%s: %s", failure->cause, edata->hint);
+}
+
 /* The current error has been caught. */
 static EfActivityResult
 fail(Execution *exec)
@@ -451,9 +467,7 @@ fail(Execution *exec)
 	if (is_to_be_raised(exec, edata))
 		ReThrowError(edata);
 	forget_repetitions(call->subject);
-	ef_failure_from_error(edata, &call->failure);
-	if (exec->converting)
-		call->failure.cause = psprintf("argument \"%s\": %s", exec->converting, call->failure.cause);
+	describe(exec, edata);
 	FreeErrorData(edata);
 	return canceled ? EF_ACTIVITY_INTERRUPTED : EF_ACTIVITY_FAILED;
 }
