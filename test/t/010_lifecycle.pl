@@ -34,6 +34,14 @@ $node->safe_psql('one', 'CREATE EXTENSION expense_flow');
 $node->safe_psql('one', 'DROP EXTENSION expense_flow; DROP SCHEMA IF EXISTS expense_flow; CREATE EXTENSION expense_flow');
 wait_for_processes($node, 'one', '1 2', 'dropped and created in a row: they are there');
 
+# While a table is captured it needs CASCADE, and the table stays.
+$node->safe_psql('one', q{CREATE TABLE kept AS SELECT 1 AS a; SELECT expense_flow.capture_changes('kept')});
+isnt($node->psql('one', 'DROP EXTENSION expense_flow'), 0, 'not without CASCADE while a table is captured');
+$node->safe_psql('one', 'DROP EXTENSION expense_flow CASCADE');
+is($node->safe_psql('one', 'INSERT INTO kept VALUES (2); SELECT count(*) FROM kept'), '2', 'the table is there');
+$node->safe_psql('one', 'CREATE EXTENSION expense_flow');
+wait_for_processes($node, 'one', '1 2', 'and so are they, again');
+
 # Who may not drop the extension cannot send them away.
 $node->safe_psql('postgres', 'CREATE ROLE nobody_special LOGIN');
 my @before = (pids($node, 'dispatcher'), pids($node, 'worker'));
