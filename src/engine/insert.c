@@ -99,10 +99,11 @@ ef_insert_row(const char *name, EfStatement *statement, EfArguments *args)
 	else
 	{
 		check_columns(table, statement, args);
+		EF_FAULT_BEFORE_INSERT(statement->text);
 		ef_become_owner(&caller);
 		insert(table, args);
 		ef_become_caller(&caller);
-		EF_FAULT_AT_STATEMENT(statement->text);
+		EF_FAULT_AFTER_INSERT(statement->text);
 	}
 	table_close(table, NoLock);
 }

@@ -41,6 +41,7 @@
 #include "engine/alias.h"
 #include "engine/map_writer.h"
 #include "engine/store.h"
+#include "fault.h"
 
 /* Results that are written at a time. */
 #define RESULTS_AT_ONCE 100
@@ -164,8 +165,10 @@ write_page(Writer *writer, SPIPlanPtr plan, const EfOutput *page, int count)
 	values[0] = UUIDPGetDatum(&writer->visit->branch->run.run_id);
 	values[1] = PointerGetDatum(construct_array(items, count, INT4OID, 4, true, TYPALIGN_INT));
 	values[2] = PointerGetDatum(construct_array(outputs, count, JSONBOID, -1, false, TYPALIGN_INT));
+	EF_FAULT("before results of a Map are written");
 	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write the results of a Map");
+	EF_FAULT("results of a Map are written");
 	writer->nrows += count;
 }
 

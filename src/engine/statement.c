@@ -23,7 +23,6 @@
 
 #include "engine/rights.h"
 #include "engine/statement.h"
-#include "fault.h"
 
 /* ---- arguments ---- */
 
@@ -161,7 +160,6 @@ ef_execute_in(EfStatement *statement, EfArguments *args, Snapshot snapshot)
 	if (nest_level > 0)
 		AtEOXact_GUC(false, nest_level);
 	ef_become_caller(&caller);
-	EF_FAULT_AT_STATEMENT(statement->text);
 	if (result < 0)
 		elog(ERROR, "could not execute a statement of the engine: %s", SPI_result_code_string(result));
 	return SPI_processed;

@@ -104,7 +104,7 @@ DECLARE
 	END;
 BEGIN
 	INSERT INTO public.asked VALUES (id, kind);
-	PERFORM expense_flow.start_workflow(CASE WHEN kind IN ('canceled', 'terminated', 'resumed') THEN 'listen' ELSE kind END, v_input, id);
+	PERFORM expense_flow.start_workflow(CASE WHEN kind IN ('canceled', 'terminated') THEN 'listen' ELSE kind END, v_input, id);
 	PERFORM public.count_up(id);
 END $$;
 

@@ -113,7 +113,7 @@ WHERE k.list IS DISTINCT FROM CASE a.kind
 	WHEN 'fan' THEN 'end, item 1, item 2, item 3, item 4, left, more, right'
 	WHEN 'outside' THEN 'doubled ' || (2 * (r.input ->> 'n')::int)
 	WHEN 'listen' THEN 'heard 1, heard 2'
-	WHEN 'resumed' THEN 'heard 1, heard 2'
+	WHEN 'odd_end' THEN 'end'
 	WHEN 'nap' THEN 'woke'
 	WHEN 'family' THEN 'parent, woke'
 	WHEN 'saga' THEN 'one, two, undo one, undo two'

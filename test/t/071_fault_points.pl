@@ -1,6 +1,7 @@
 
 # A process dies at each fault point (src/fault.h) in turn, under a small mixed load: the invariants hold, and everything
-# ends as it should.  Then points raise errors, by chance.
+# ends as it should.  Statements that write kill twice under one load, before and after them; no step more often, for the
+# third time in a row would park its run.  Then points raise errors, by chance.
 #
 # The library is built with -DEF_FAULT_POINTS, and used in a copy of the private installation.
 
@@ -29,15 +30,20 @@ my $lib = "$FindBin::RealBin/../lib";
 
 # ---- the points that there should be ----
 
-my @sources = sort(glob("$top/src/*.c"), glob("$top/src/*/*.c"));
+# Of a statement: its text as far as its first literal, or line, goes.
 my (@explicit, @statements);
-foreach my $source (@sources)
+foreach my $source (sort(glob("$top/src/*.c"), glob("$top/src/*/*.c")))
 {
 	my $text = slurp_file($source);
 	push @explicit, $text =~ /\bEF_FAULT(?:_DEATH)?\("([^"]+)"\)/g;
-	# Statements of the engine, as far as their first literal goes.
-	push @statements, $text =~ /\{\s*"((?:INSERT|UPDATE|DELETE)[^"]*)"/g if $text =~ /EfStatement \w+(?:\[\w+\])? =/;
+	push @statements, $text =~ /"(?:WITH \w+ AS \()?((?:INSERT INTO|UPDATE|DELETE FROM) expense_flow\.[^"]*)/g;
 }
+# Not those of the application (6x): they are activities, whose effects are those of a step.
+push @statements, slurp_file($_) =~ /^\t+((?:INSERT INTO|UPDATE|DELETE FROM) expense_flow\.[^;\n]*)/mg foreach sort(glob("$top/sql/[0-5]*.sql"));
+s/\s+$// foreach @statements;
+# What only CREATE EXTENSION does.
+my %never = ('INSERT INTO expense_flow.workflow_version (workflow, version, definition, version_id)' => 1);
+@statements = grep { !$never{$_} } @statements;
 my %times;
 $times{$_}++ foreach @explicit;
 is(join(', ', grep { $times{$_} > 1 } sort keys %times), '', 'no two fault points have the same name');
@@ -71,13 +77,42 @@ $node->start;
 $node->safe_psql('postgres', slurp_file("$lib/crash_workload.sql"));
 $node->safe_psql('postgres', 'CREATE VIEW breach (what) AS ' . slurp_file("$lib/invariants.sql"));
 $node->safe_psql('postgres', q{
-	CREATE FUNCTION fault_arm(name text, action text, nth int) RETURNS void LANGUAGE c AS 'expense_flow', 'ef_fault_arm';
+	CREATE FUNCTION fault_arm(name text, other text, action text, nth int) RETURNS void LANGUAGE c AS 'expense_flow', 'ef_fault_arm';
 	CREATE FUNCTION fault_fired() RETURNS boolean LANGUAGE c AS 'expense_flow', 'ef_fault_fired';
+	CREATE FUNCTION fault_end() RETURNS void LANGUAGE c AS 'expense_flow', 'ef_fault_end';
 	CREATE FUNCTION fault_points(OUT name text, OUT hits bigint) RETURNS SETOF record LANGUAGE c AS 'expense_flow', 'ef_fault_points'});
 
 $node->safe_psql('postgres', q{
 	CREATE FUNCTION refuse() RETURNS void LANGUAGE sql AS $$ SELECT expense_flow.fail('Refused') $$;
 	CREATE FUNCTION do_nothing() RETURNS void LANGUAGE sql AS '';
+	CREATE TABLE fuse (on_fire boolean);
+	INSERT INTO fuse VALUES (false);
+	CREATE FUNCTION mark_and_end(id text, what text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM public.mark(id, what);
+		IF (SELECT on_fire FROM public.fuse) THEN
+			PERFORM public.fault_end();
+		END IF;
+	END $$;
+	CREATE TABLE results (run_id uuid, item_index int, output jsonb);
+	CREATE TABLE other (id int);
+	CREATE VIEW odd_breach (what) AS
+		SELECT format('results of %s: %s', run_id, array_agg(item_index)) FROM results GROUP BY run_id
+			HAVING array_agg(item_index ORDER BY item_index) <> '{0,1,2}'
+		UNION ALL SELECT 'a run has not written its results: ' || run_id FROM expense_flow.runs
+			WHERE workflow = 'odd_writer' AND closed_at IS NOT NULL AND run_id NOT IN (SELECT run_id FROM results)
+		UNION ALL SELECT 'is still captured: ' || tgname FROM pg_trigger WHERE tgrelid = 'other'::regclass
+		UNION ALL SELECT 'is still a source: ' || source FROM expense_flow.event_source WHERE captured_table = 'other'::regclass
+		UNION ALL SELECT 'was not dropped: ' || name FROM expense_flow.workflow WHERE name LIKE 'fresh%'
+		UNION ALL SELECT 'is still granted: ' || workflow FROM expense_flow.workflow_grant
+		UNION ALL SELECT 'was not dropped: ' || pattern FROM expense_flow.resource_alias WHERE pattern LIKE 'fresh%'
+		UNION ALL SELECT format('of %s versions are left %s', workflow, count(*)) FROM expense_flow.workflow_version
+			WHERE workflow LIKE 'fresh%' GROUP BY workflow HAVING count(*) <> 1;
+	SELECT expense_flow.create_workflow('odd_end', '{"StartAt": "Mark end", "States": {"Mark end": {"Type": "Task", "Resource": "sql:public.mark_and_end",
+		"Parameters": {"id.$": "$$.Execution.Name", "what": "end"}, "End": true}}}');
+	SELECT expense_flow.create_workflow('odd_writer', '{"StartAt": "M", "States": {"M": {"Type": "Map", "Items": [1, 2, 3], "End": true,
+		"ResultWriter": {"Resource": "sql:public.results"}, "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+			"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}}}}');
 	SELECT expense_flow.create_workflow('odd_task', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:odd_task/a", "End": true,
 		"HeartbeatSeconds": 1000, "Retry": [{"ErrorEquals": ["Odd"], "MaxAttempts": 1000}]}}}');
 	SELECT expense_flow.create_workflow('odd_cancel', '{"StartAt": "A", "States": {
@@ -99,6 +134,7 @@ $node->safe_psql('postgres', q{
 # ---- clients ----
 
 my $dir = $node->basedir;
+my $database = 'postgres';
 my ($consumer, $example_worker);
 
 sub keep_example_worker
@@ -118,7 +154,7 @@ sub ask
 		my ($ret, $out);
 		$err = '';
 		keep_example_worker();
-		eval { ($ret, $out) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql", stderr => \$err); };
+		eval { ($ret, $out) = $node->psql($database, "\\set VERBOSITY verbose\n$sql", stderr => \$err); };
 		return $out if defined $ret && $ret == 0;
 		return $1 if defined $expected && $err =~ /ERROR:  ($expected)/;
 		last if $err =~ /ERROR:  (?!40001)/;
@@ -141,6 +177,22 @@ sub wait_until
 # ---- the load ----
 
 my @kinds = qw(hop fan outside listen nap family saga spending money_transfer canceled terminated);
+
+my $problems = 0;
+
+sub problem
+{
+	my ($what) = @_;
+	$problems++;
+	fail($what);
+	return;
+}
+
+sub restart_processes
+{
+	ask(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type LIKE 'expense_flow %'});
+	return;
+}
 
 sub play
 {
@@ -182,7 +234,7 @@ sub play_odds
 		die "nobody takes the task of $prefix-$kind";
 	};
 
-	ask("SELECT ask(k, '$prefix-' || k, 1) FROM unnest('{odd_task,odd_cancel,odd_orphan,odd_map,odd_update,odd_saga,odd_skip}'::text[]) k", '23505');
+	ask("SELECT ask(k, '$prefix-' || k, 1) FROM unnest('{odd_task,odd_cancel,odd_orphan,odd_map,odd_writer,odd_update,odd_saga,odd_skip}'::text[]) k", '23505');
 	ask("SELECT expense_flow.start_workflow('odd_saga', '{}', request_id => '$prefix')");
 	ask("SELECT count(*) FROM expense_flow.start_workflows('odd_saga', '{1,2}')");
 	ask(q{SELECT expense_flow.grant_queue('odd_task', 'public'), expense_flow.revoke_queue('odd_task', 'public')});
@@ -205,83 +257,203 @@ sub points_met
 	return map { split /\|/ } split /\n/, ask(q{SELECT name || '|' || hits FROM fault_points()});
 }
 
-sub restart_processes
-{
-	ask(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type LIKE 'expense_flow %'});
-	return;
-}
-
-my $problems = 0;
-
 sub settle
 {
 	my ($title) = @_;
 	my $ended = wait_until('SELECT NOT EXISTS (SELECT FROM expense_flow.branch)');
-	my $found = ask('SELECT what FROM breach');
-	if (!$ended || $found ne '')
-	{
-		$problems++;
-		$found = ask('SELECT workflow_id, workflow, state, status, paused_reason FROM expense_flow.runs WHERE closed_at IS NULL') . "\n$found" unless $ended;
-		fail("$title: $found");
-	}
+	my $found = ask('SELECT what FROM breach UNION ALL SELECT what FROM odd_breach');
+	$found = ask('SELECT workflow_id, workflow, state, status, paused_reason FROM expense_flow.runs WHERE closed_at IS NULL') . "\n$found" unless $ended;
+	problem("$title: $found") if !$ended || $found ne '';
 	return $ended && $found eq '';
+}
+
+# ---- the loads ----
+
+# A step ends its process, in good order, three times in a row: its run is parked, and goes on when that is told to it.
+sub park
+{
+	my ($prefix) = @_;
+	my $run = "expense_flow.find_runs('$prefix-odd_end')";
+	ask('UPDATE fuse SET on_fire = true');
+	ask("SELECT ask('odd_end', '$prefix-odd_end', 1)", '23505');
+	wait_until("SELECT EXISTS (SELECT FROM $run WHERE status = 'PAUSED')") or problem("$prefix: not paused");
+	my $found = ask('SELECT what FROM breach');
+	problem("$prefix, paused: $found") unless $found =~ /^parked: \S+$/;
+	ask('UPDATE fuse SET on_fire = false');
+	ask("SELECT expense_flow.resume_workflow('$prefix-odd_end')", '55000|EF006');
+	wait_until("SELECT EXISTS (SELECT FROM $run WHERE status = 'SUCCEEDED')") or problem("$prefix: not resumed");
+	return;
+}
+
+# What is registered, and forgotten again.
+sub register
+{
+	my ($prefix) = @_;
+	ask(qq(SELECT expense_flow.create_workflow('fresh_$prefix', '{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}')));
+	ask("SELECT expense_flow.grant_start('fresh_$prefix', 'public')");
+	ask("SELECT expense_flow.revoke_start('fresh_$prefix', 'public')");
+	ask("SELECT expense_flow.drop_workflow('fresh_$prefix')", 'EF001');
+	ask("SELECT expense_flow.create_resource_alias('fresh:$prefix', 'workflow:hop')");
+	ask("SELECT expense_flow.drop_resource_alias('fresh:$prefix')", '42704');
+	ask("SELECT expense_flow.capture_changes('other', 'other_$prefix')", '42710');
+	ask('INSERT INTO other VALUES (1)');
+	ask("SELECT expense_flow.acknowledge_changes('other_$prefix', 'me', NULL)");
+	ask("SELECT expense_flow.drop_consumer('other_$prefix', 'me')", '42704');
+	ask("SELECT expense_flow.stop_capturing('other_$prefix')", '42704');
+	return;
+}
+
+# All that has ended and was read is removed.
+sub purge
+{
+	my ($prefix) = @_;
+	ask("SELECT ask('hop', '$prefix-hop', 1)", '23505');
+	settle("$prefix: before purge") or return;
+	ask('SELECT archive()');
+	foreach (1 .. 1000)
+	{
+		ask('CALL expense_flow.purge()');
+		last if ask(q{SELECT NOT EXISTS (SELECT FROM expense_flow.change_event JOIN expense_flow.event_source USING (source_id) WHERE source = 'ledger')}) eq 't';
+		usleep(20_000);
+	}
+	my $left = ask('SELECT (SELECT count(*) FROM expense_flow.run) + (SELECT count(*) FROM expense_flow.transition) + (SELECT count(*) FROM expense_flow.closed_run)');
+	problem("$prefix: $left rows are left after purge") if $left;
+	return;
+}
+
+# The database finds itself where it was not before: what is open rests until that is told to go on.
+sub copy
+{
+	my ($prefix) = @_;
+	my $epoch = ask('SELECT epoch FROM expense_flow.event_feed');
+	my $marks = "SELECT count(*) FROM trace WHERE id = '$prefix-listen'";
+	ask("SELECT ask('listen', '$prefix-listen', 1)", '23505');
+	wait_until(q{SELECT bool_and(status = 'M') FROM expense_flow.branch}) or problem("$prefix: does not wait");
+	ask('UPDATE expense_flow.installation_origin SET database_id = 1');
+	ask(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'expense_flow dispatcher' AND datname = current_database()});
+	wait_until('SELECT held FROM expense_flow.restore_status()') or problem("$prefix: is not known as a copy");
+	my $state = ask(q{SELECT reason, held_runs, (SELECT count(*) FROM expense_flow.installation_origin o, pg_database d WHERE d.oid = o.database_id AND d.datname = current_database())
+		FROM expense_flow.restore_status()});
+	problem("$prefix: $state") if $state ne 'is a copy of database 1|1|1';
+	problem("$prefix: the feed goes on") if ask('SELECT epoch FROM expense_flow.event_feed') eq $epoch;
+	ask("SELECT expense_flow.signal_workflow('$prefix-listen', 'go', '1', request_id => '1')");
+	ask('CALL expense_flow.run_pending(wait_for_others => false)');
+	problem("$prefix: does not rest") if ask($marks) ne '0';
+	ask('SELECT expense_flow.resume_after_restore()');
+	wait_until("SELECT ($marks) = 1") or problem("$prefix: does not go on");
+	ask("SELECT expense_flow.signal_workflow('$prefix-listen', 'go', '2', request_id => '2')");
+	return;
+}
+
+# ---- dying ----
+
+my ($number, $kills, %died, @not_fired) = (0, 0);
+
+sub hits
+{
+	return map { /^(.*)\|(\d+)$/ ? ($1 => $2) : () } split /\n/, ask(q{SELECT name || '|' || hits FROM fault_points()});
+}
+
+# The points that a load comes to, without those of others.
+sub points_of
+{
+	my ($title, $load, $others) = @_;
+	my %before = hits();
+	$load->("first-$title" =~ s/-/_/gr, 1);
+	settle("before any fault: $title");
+	my %after = hits();
+	return grep { $after{$_} > ($before{$_} // 0) && !$others->{$_}++ } sort keys %after;
+}
+
+# Those that are to be met together: of a statement, before and after it; of another point, in processes of ours and in a session.
+sub pairs_of
+{
+	my %points = map { $_ => 1 } @_;
+	my @pairs;
+	foreach my $point (sort keys %points)
+	{
+		if ($point =~ /^before: (.*)/)
+		{
+			my $text = $1;
+			push @pairs, [ $point, "after: $text" ] if grep { index($text, $_) >= 0 } @statements;
+		}
+		elsif ($point =~ /^(.*) \(in a session\)$/)
+		{
+			push @pairs, [$point] unless $points{$1};
+		}
+		elsif ($point !~ /^after: /)
+		{
+			push @pairs, [ $point, grep { $points{$_} } "$point (in a session)" ];
+		}
+	}
+	return @pairs;
+}
+
+sub die_at
+{
+	my ($load, @points) = @_;
+	my $fired;
+	$number++;
+	my $names = join ', ', map { defined $_ ? "'" . s/'/''/gr . "'" : 'NULL' } @points[ 0, 1 ];
+	ask("SELECT fault_arm($names, 'kill', 1)");
+	restart_processes() if $points[0] =~ /^(?:launcher|dispatcher|worker: (?:started|connected))/;
+	foreach my $try (1 .. 3)
+	{
+		$load->("k${number}_$try", 3 * $number);
+		settle('killed: ' . substr($points[0], 0, 80)) or return 0;
+		$fired = ask('SELECT fault_fired()') eq 't';
+		last if $fired;
+	}
+	push @not_fired, join ', ', @points unless $fired;
+	$kills += @points;
+	$died{$_} = 1 foreach @points;
+	return 1;
 }
 
 # ---- all points are met ----
 
 $consumer = start_client($node, "$lib/crash_load.py", 'consume', "$dir/consumed");
-play('first', 1);
-restart_processes();
-settle('before any fault');
-my %usual = points_met();
-play_odds('first');
-settle('before any fault, the odds');
-my %odd = points_met();
-
-# One whose process ends in good order, but because of its step, three times in a row: parked as if it had crashed.
-ask("SELECT ask('resumed', 'parked', 1)", '23505');
-ok(wait_until(q{SELECT bool_and(status = 'AWAITING') FROM expense_flow.branches}), 'a run waits');
-ask("SELECT fault_arm('after an activity', 'exits', 1)");
-ask("SELECT expense_flow.signal_workflow('parked', 'go', '1', request_id => '1')");
-ok(wait_until(q{SELECT bool_or(status = 'PAUSED') FROM expense_flow.runs}), 'it is parked after three processes have ended at its step');
-like(ask('SELECT what FROM breach'), qr/^parked: \S+$/, 'nothing else is wrong');
-ask("SELECT fault_arm(NULL, 'none', 0)");
-ask("SELECT expense_flow.resume_workflow('parked')", '55000');
-ask("SELECT expense_flow.signal_workflow('parked', 'go', '2', request_id => '2')");
-settle('resumed');
+ask('SELECT archive()');
+my %met;
+my @loads = (
+	[ usual => sub { play(@_) } ],
+	[ odds => \&play_odds ],
+	[ park => \&park ],
+	[ register => \&register ],
+	[ purge => \&purge ]);
+my %pairs;
+foreach (@loads)
+{
+	my ($title, $load) = @$_;
+	$pairs{$title} = [ pairs_of(points_of($title, $title eq 'usual' ? sub { play(@_); restart_processes() } : $load, \%met)) ];
+	note("$title: $_->[0]") foreach @{ $pairs{$title} };
+}
 
 # ---- dying at each ----
 
 my $began = time;
-my ($number, @not_fired) = (0);
-foreach my $point (sort keys %odd)
+KILLING: foreach (@loads)
 {
-	my $name = $point =~ s/'/''/gr;
-	$number++;
-	ask("SELECT fault_arm('$name', 'kill', 1)");
-	restart_processes() if $point =~ /^(?:launcher|dispatcher|worker: (?:started|connected))/;
-	$usual{$point} ? play("k$number", 3 * $number) : play_odds("k$number");
-	ask('CALL expense_flow.purge()') if $point =~ /^purge/;
-	last unless settle("killed: " . substr($point, 0, 80));
-	push @not_fired, $point unless wait_until('SELECT fault_fired()');
-	# so that the tables stay small
-	next if $number % 10;
-	ask('SELECT archive()');
-	ask('CALL expense_flow.purge()');
+	my ($title, $load) = @$_;
+	my $since = time;
+	foreach my $pair (@{ $pairs{$title} })
+	{
+		die_at($load, @$pair) or last KILLING;
+		# so that the tables stay small
+		purge("p$number") unless $number % 10;
+	}
+	note(sprintf '%s: %d s', $title, time - $since);
 }
-is(join("\n", @not_fired), '', 'a process has died at each point');
-is($problems, 0, sprintf '%d points: no breach', $number);
-diag(sprintf '%d points in %d s', $number, time - $began);
 
 # ---- failing at any ----
 
-foreach my $nth (100, 40, 20)
+foreach my $nth (200, 80, 40)
 {
-	ask("SELECT fault_arm(NULL, 'errors', $nth)");
+	ask("SELECT fault_arm(NULL, NULL, 'errors', $nth)");
 	play("e$nth", 3 * $nth, 1);
 	restart_processes();
 	usleep(500_000);
-	ask("SELECT fault_arm(NULL, 'none', 0)");
+	ask("SELECT fault_arm(NULL, NULL, 'none', 0)");
 	last unless settle("an error at one point in $nth");
 }
 is($problems, 0, 'errors: no breach');
@@ -300,22 +472,36 @@ foreach (1 .. 600)
 }
 ok($seen, 'the consumer has seen every change once, in order') or diag(slurp_file("$dir/consumed"));
 
-# A copy of the database holds what was open.
+# ---- a copy ----
+
 ask("SELECT ask('terminated', 'copied', 1)", '23505');
 kill 'TERM', $consumer, $example_worker;
 waitpid $_, 0 foreach $consumer, $example_worker;
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'postgres' AND backend_type = 'client backend'});
 $node->safe_psql('template1', 'CREATE DATABASE copy TEMPLATE postgres');
-$node->poll_query_until('copy', 'SELECT count(*) = 1 FROM expense_flow.installation WHERE hold_reason IS NOT NULL');
-$node->safe_psql('copy', 'SELECT expense_flow.resume_after_restore()');
+ask("SELECT expense_flow.terminate_workflow('copied')", 'EF006');
+$database = 'copy';
+wait_until('SELECT held FROM expense_flow.restore_status()');
+ask('SELECT expense_flow.resume_after_restore()');
 ask("SELECT expense_flow.terminate_workflow('copied')", 'EF006');
 settle('copied');
+foreach my $pair (pairs_of(points_of('copy', \&copy, \%met)))
+{
+	note("copy: $pair->[0]");
+	die_at(\&copy, @$pair) or last;
+}
+is(join("\n", @not_fired), '', 'a process has died at each point');
+is($problems, 0, sprintf '%d kills: no breach', $kills);
+diag(sprintf '%d kills in %d s', $kills, time - $began);
 
-# ---- what has been met ----
+# ---- where processes have died ----
 
-my %met = points_met();
-is(join("\n", grep { !$met{$_} } @explicit), '', 'the load comes to each point of the source');
-is(join("\n", grep { my $statement = $_; !grep { index($_, $statement) == 0 } keys %met } @statements), '', 'and to each statement that writes');
+my @died = map { s/ \(in a session\)$//r } keys %died;
+is(join("\n", grep { my $point = $_; !grep { $_ eq $point } @died } @explicit), '', 'the loads come to each point of the source');
+foreach my $when ('before: ', 'after: ')
+{
+	is(join("\n", grep { my $text = $_; !grep { index($_, $when) == 0 && index($_, $text) > 0 } @died } @statements), '', "${when}each statement that writes");
+}
 
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|signal 11|signal 6:/, 'no crash of its own');
 $node->stop;
