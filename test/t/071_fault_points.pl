@@ -110,7 +110,7 @@ $node->safe_psql('postgres', q{
 			WHERE workflow LIKE 'fresh%' GROUP BY workflow HAVING count(*) <> 1;
 	SELECT expense_flow.create_workflow('odd_end', '{"StartAt": "Mark end", "States": {"Mark end": {"Type": "Task", "Resource": "sql:public.mark_and_end",
 		"Parameters": {"id.$": "$$.Execution.Name", "what": "end"}, "End": true}}}');
-	SELECT expense_flow.create_workflow('odd_writer', '{"StartAt": "M", "States": {"M": {"Type": "Map", "Items": [1, 2, 3], "End": true,
+	SELECT expense_flow.create_workflow('odd_writer', '{"StartAt": "I", "States": {"I": {"Type": "Pass", "Result": {"items": [1, 2, 3]}, "Next": "M"}, "M": {"Type": "Map", "ItemsPath": "$.items", "End": true,
 		"ResultWriter": {"Resource": "sql:public.results"}, "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
 			"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}}}}');
 	SELECT expense_flow.create_workflow('odd_task', '{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "activity:odd_task/a", "End": true,
@@ -394,7 +394,7 @@ sub die_at
 	my ($load, @points) = @_;
 	my $fired;
 	$number++;
-	my $names = join ', ', map { defined $_ ? "'" . s/'/''/gr . "'" : 'NULL' } @points[ 0, 1 ];
+	my $names = join ', ', (map { "'" . s/'/''/gr . "'" } @points), ('NULL') x (2 - @points);
 	ask("SELECT fault_arm($names, 'kill', 1)");
 	restart_processes() if $points[0] =~ /^(?:launcher|dispatcher|worker: (?:started|connected))/;
 	foreach my $try (1 .. 3)
