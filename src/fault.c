@@ -45,7 +45,7 @@ PGDLLEXPORT PG_FUNCTION_INFO_V1(ef_fault_points);
 PGDLLEXPORT PG_FUNCTION_INFO_V1(ef_fault_end);
 
 #define MAX_POINTS 512
-#define NAME_LENGTH 512
+#define NAME_LENGTH 1024
 #define MAX_ARMED 2
 
 #define BEFORE "before: "
