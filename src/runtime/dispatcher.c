@@ -205,6 +205,7 @@ look_at_database(Dispatcher *self)
 		PopActiveSnapshot();
 	}
 	CommitTransactionCommand();
+	ef_process_look_again();
 	return exists;
 }
 
@@ -524,13 +525,59 @@ read_branches(Dispatcher *self, TimestampTz from, EfDueBranch *branches, int *nm
 	PG_END_TRY();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(self->context);
+	ef_process_look_again();
 	return n;
+}
+
+/* One that was read, and that the queue may not know. */
+typedef struct UnknownBranch
+{
+	EfBranchKey key;
+	bool		messaged;
+} UnknownBranch;
+
+/*
+ * Whatever needs memory is done here, before the slot is locked: an error must not meet the lock held, which detach()
+ * takes.
+ */
+static HTAB *
+collect_read(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged)
+{
+	HASHCTL		ctl = {0};
+	HTAB	   *unknown;
+	int			i;
+
+	ctl.keysize = sizeof(EfBranchKey);
+	ctl.entrysize = sizeof(UnknownBranch);
+	ctl.hcxt = self->context;
+	unknown = hash_create("expense_flow branches read", Max(n + nmessaged, 16), &ctl,
+						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	for (i = 0; i < n + nmessaged; i++)
+	{
+		UnknownBranch *branch = hash_search(unknown, &branches[i].key, HASH_ENTER, NULL);
+
+		/* those with a message come last */
+		branch->messaged = i >= n;
+	}
+	return unknown;
 }
 
 static void
 forget_known(HTAB *unknown, const EfEntry *entry)
 {
 	(void) hash_search(unknown, &entry->key, HASH_REMOVE, NULL);
+}
+
+/*
+ * The same for a timer, which does not stand for the message that has come before it.
+ */
+static void
+forget_timed(HTAB *unknown, const EfEntry *timer)
+{
+	UnknownBranch *branch = hash_search(unknown, &timer->key, HASH_FIND, NULL);
+
+	if (branch != NULL && !branch->messaged)
+		forget_known(unknown, timer);
 }
 
 /*
@@ -570,31 +617,18 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged
 {
 	EfDatabaseSlot *db = self->db;
 	EfWakeList	wake = {0};
-	HASHCTL		ctl = {0};
-	HTAB	   *unknown;
+	HTAB	   *unknown = collect_read(self, branches, n, nmessaged);
 	TimestampTz now;
 	bool		more = n == self->read_max || nmessaged == self->read_max;
 	bool		found = false;
-	int			total = n + nmessaged;
 	int			nqueued;
 	int			nmessages_queued;
 	int			i;
 
-	ctl.keysize = sizeof(EfBranchKey);
-	ctl.entrysize = sizeof(EfBranchKey);
-	ctl.hcxt = self->context;
-	unknown = hash_create("expense_flow branches read", Max(total, 16), &ctl,
-						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	for (i = 0; i < n; i++)
-		(void) hash_search(unknown, &branches[i].key, HASH_ENTER, NULL);
-
 	now = ef_now();
 	LWLockAcquire(db->lock, LW_EXCLUSIVE);
 	for (i = 0; i < db->ntimers; i++)
-		forget_known(unknown, &db->timers[i]);
-	/* A timer does not stand for the message that has come before it. */
-	for (i = n; i < total; i++)
-		(void) hash_search(unknown, &branches[i].key, HASH_ENTER, NULL);
+		forget_timed(unknown, &db->timers[i]);
 	for (i = 0; i < db->nready; i++)
 		forget_known(unknown, &db->ready[(db->ready_head + i) % ef_shared->queue_size]);
 	for (i = 0; i <= EF_MAX_WORKERS; i++)
@@ -625,9 +659,6 @@ refill_queue(Dispatcher *self, const EfDueBranch *branches, int n, int nmessaged
 		self->read_max *= 2;
 	else
 		self->read_max = ef_shared->queue_size;
-
-	/* Timers may have come in: go round again before sleeping. */
-	SetLatch(MyLatch);
 }
 
 /*
@@ -672,6 +703,7 @@ send_notifications(Dispatcher *self, TimestampTz now)
 	PG_END_TRY();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(self->context);
+	ef_process_look_again();
 
 	if (result != EF_ANNOUNCE_HELD_BACK)
 		self->held_back_ms = 0;

@@ -64,6 +64,7 @@ static void take_requests(Launcher *self, TimestampTz now);
 static void take_orphans(Launcher *self, TimestampTz now);
 static void collect_probes(Launcher *self, TimestampTz now);
 static void start_probes(Launcher *self, TimestampTz now);
+static int	free_probe(const Launcher *self);
 static bool start_probe(Launcher *self, Candidate *candidate, TimestampTz now);
 static void give_up_database(Oid database);
 static bool has_dispatcher(Oid database, bool *leaving);
@@ -303,6 +304,8 @@ start_probes(Launcher *self, TimestampTz now)
 			continue;
 		}
 
+		if (free_probe(self) < 0)
+			break;
 		if (databases == NIL)
 			databases = connectable_databases();
 		if (!list_member_oid(databases, candidate->database))
@@ -316,6 +319,22 @@ start_probes(Launcher *self, TimestampTz now)
 }
 
 /*
+ * A place for a probe, or -1: the end of one will wake us.
+ */
+static int
+free_probe(const Launcher *self)
+{
+	int			i;
+
+	for (i = 0; i < EF_MAX_PROBES; i++)
+	{
+		if (self->probes[i] == NULL)
+			return i;
+	}
+	return -1;
+}
+
+/*
  * Returns false when no more can be started now.
  */
 static bool
@@ -324,11 +343,9 @@ start_probe(Launcher *self, Candidate *candidate, TimestampTz now)
 	EfProcessStart start = {0};
 	MemoryContext old_context;
 	bool		started;
-	int			i;
+	int			i = free_probe(self);
 
-	for (i = 0; i < EF_MAX_PROBES && self->probes[i] != NULL; i++)
-		;
-	if (i == EF_MAX_PROBES)
+	if (i < 0)
 		return false;
 
 	LWLockAcquire(ef_shared->lock, LW_EXCLUSIVE);
@@ -485,5 +502,6 @@ connectable_databases(void)
 
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
+	ef_process_look_again();
 	return databases;
 }

@@ -169,6 +169,18 @@ ef_process_sleep(long timeout_ms, uint32 wait_event)
 }
 
 /*
+ * After a transaction: do not sleep before everything was looked at once more.
+ *
+ * A statement may have waited: for a lock, for a page that another process reads, for asynchronous I/O.  The server
+ * waits on the same latch and resets it, and with it what others meant to tell us meanwhile.
+ */
+void
+ef_process_look_again(void)
+{
+	SetLatch(MyLatch);
+}
+
+/*
  * In PG_CATCH at the top of a process: report the error and abort the
  * transaction.  Conflicts between transactions are repeated without ado.
  */

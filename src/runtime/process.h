@@ -36,6 +36,7 @@ extern bool ef_process_told_to_end(void);
 extern void ef_process_connect(Oid database);
 extern void ef_process_interrupts(void);
 extern void ef_process_sleep(long timeout_ms, uint32 wait_event);
+extern void ef_process_look_again(void);
 extern void ef_process_recover(bool quiet);
 
 /* launcher.c */

@@ -9,7 +9,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('wakeup', "expense_flow.workers = 3\nautovacuum = off\n");
+# The alarm for a deadlock check, which may still come after the lock was granted, would wake who is to be waked otherwise.
+my $node = new_node('wakeup', "expense_flow.workers = 3\nautovacuum = off\ndeadlock_timeout = '10min'\n");
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION expense_flow');
 create_transfers($node, 'postgres');
@@ -143,6 +144,20 @@ wait_for($node, 'postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE da
 $node->safe_psql('cleared', 'DROP EXTENSION expense_flow');
 ok(1, 'DROP EXTENSION interrupts activities');
 wait_for_processes($node, 'cleared', '0 0', 'and the processes leave');
+
+# A dispatcher waits for a lock when a timer comes in: the server waits on the same latch.
+$session = session($node, 'postgres');
+$session->("BEGIN; LOCK TABLE expense_flow.change_event; SELECT 'locked';", qr/locked/);
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'expense_flow dispatcher' AND datname = 'postgres'});
+wait_for($node, 'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'expense_flow dispatcher' AND wait_event_type = 'Lock'}, 'its successor waits for a lock');
+$node->safe_psql('postgres', q{
+	SELECT expense_flow.create_workflow('soon', '{"StartAt": "Soon", "States": {
+		"Soon": {"Type": "Wait", "Seconds": 1, "End": true}}}')});
+my $soon = $node->safe_psql('postgres', q{SELECT expense_flow.start_workflow('soon')});
+wait_for($node, 'postgres', q{SELECT timers = 1 FROM expense_flow.runtime_status() WHERE process = 'dispatcher'}, 'a timer');
+$session->("COMMIT; SELECT 'unlocked';", qr/unlocked/);
+wait_for($node, 'postgres', "SELECT count(*) = 1 FROM expense_flow.closed_run WHERE run_id = '$soon'", 'and the timer goes off');
+$session->();
 
 # Idle: 1,000 runs wait for a time.  Nobody executes anything until one is due.
 $node->safe_psql('postgres', q{
