@@ -96,7 +96,6 @@ typedef struct Memory
 
 /* What the postmaster leaves to the next one. */
 #define SUSPECTS_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/expense_flow.suspects"
-#define SUSPECTS_FILE_FORMAT 0xEF150001
 
 typedef struct SuspectsFile
 {
@@ -104,6 +103,9 @@ typedef struct SuspectsFile
 	pg_crc32c	crc;			/* of what follows */
 	Suspect		suspects[MAX_SUSPECTS];
 } SuspectsFile;
+
+/* Other with every layout. */
+#define SUSPECTS_FILE_FORMAT ((uint32) (0xEF150000 + sizeof(SuspectsFile)))
 
 /* setting */
 int			ef_crash_retry_delay = 5000;
