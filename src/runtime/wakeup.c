@@ -199,6 +199,18 @@ ef_runtime_serves_database(void)
 }
 
 /*
+ * Sleep after a look at the tables.  That may have waited for a lock, on the same
+ * latch, and so have consumed what would wake us (ef_process_look_again): the
+ * condition variable itself still knows.
+ */
+static void
+sleep_after_look(ConditionVariable *cv, long timeout_ms, uint32 wait_event)
+{
+	SetLatch(MyLatch);
+	(void) ConditionVariableTimedSleep(cv, timeout_ms, wait_event);
+}
+
+/*
  * Sessions that wait for runs share a small number of condition variables.
  */
 static ConditionVariable *
@@ -229,8 +241,7 @@ wait_for_close(const pg_uuid_t *run_id, long timeout_ms)
 {
 	static uint32 wait_event = 0;
 
-	(void) ConditionVariableTimedSleep(close_bucket(run_id), timeout_ms,
-									   ef_wait_event(&wait_event, "ExpenseFlowRunClose"));
+	sleep_after_look(close_bucket(run_id), timeout_ms, ef_wait_event(&wait_event, "ExpenseFlowRunClose"));
 }
 
 static void
@@ -327,8 +338,7 @@ wait_for_task(uint64 queue, long timeout_ms)
 {
 	static uint32 wait_event = 0;
 
-	(void) ConditionVariableTimedSleep(&queue_bucket(queue)->cv, timeout_ms,
-									   ef_wait_event(&wait_event, "ExpenseFlowTask"));
+	sleep_after_look(&queue_bucket(queue)->cv, timeout_ms, ef_wait_event(&wait_event, "ExpenseFlowTask"));
 }
 
 static void
