@@ -26,6 +26,7 @@
  *	  DROP_PUT_BACK			the same for what is put back
  *	  READ_THEN_FORGET		the horizon is raised after the table was read, not before
  *	  FORGET_LATCH			a worker resets its latch between its look and its sleep
+ *	  CONSUME_LATCH			the dispatcher sleeps after a transaction that has used its latch
  *	  NO_GIVE_BACK			a worker that dies does not give its branch back
  *	  NO_LOW_MARK			taking from the queue does not wake the dispatcher
  *	  RESTART_BLIND			after a restart the table is not read
@@ -473,7 +474,7 @@ proctype dispatcher()
 {
 	byte mine;
 	bool seen[NB];
-	bool timers_wait;			/* due, and the queue is full */
+	bool changes;				/* to be announced, perhaps */
 
 start:
 	atomic {
@@ -482,7 +483,7 @@ start:
 #ifndef RESTART_BLIND
 		horizon = true;
 #endif
-		timers_wait = false
+		changes = true
 	};
 	{
 		skip;
@@ -498,7 +499,7 @@ again:
 			:: else -> break
 			od;
 			keep_workers();
-			timers_wait = ntimers > 0
+			seen[0] = false		/* a d_step must not end with a loop */
 		}
 		fi;
 		if
@@ -534,10 +535,15 @@ again:
 			}
 		:: else
 		fi;
-		if
-		:: d_step { dispatcher_latch -> dispatcher_latch = false }
-		:: ntimers > 0 && !timers_wait
+		if						/* announces changes; what it waits for meanwhile uses its latch */
+		:: changes ->
+			d_step { changes = false; dispatcher_latch = false };
+#ifndef CONSUME_LATCH
+			dispatcher_latch = true
+#endif
+		:: else
 		fi;
+		d_step { dispatcher_latch -> dispatcher_latch = false };
 		goto again
 	} unless { generation != mine || dispatcher_dies };
 	goto start
@@ -635,6 +641,7 @@ init
  * must fail: -DFAILURES=1 -DDROP_PUT_BACK
  * must fail: -DREAD_THEN_FORGET
  * must fail: -DFORGET_LATCH
+ * must fail: -DCONSUME_LATCH
  * must fail: -DNW=1 -DDEATHS=1 -DNO_GIVE_BACK
  * must fail: -DNO_LOW_MARK
  * must fail: -DNW=1 -DCRASHES=1 -DRESTART_BLIND
